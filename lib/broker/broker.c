@@ -1,0 +1,236 @@
+/* Finds the implementation by the URL's scheme and hands every call on. No logic of its own: what
+ * both brokers share stands in start.c and partition.c. */
+#include "lib/broker/broker.h"
+
+#include <string.h>
+
+#include "lib/base/mem.h"
+#include "lib/broker/ops.h"
+
+static const struct broker_ops *const implementations[] = {&sqlite_broker_ops, &kafka_broker_ops};
+
+struct broker {
+    const struct broker_ops *ops;
+    void *ctx;
+    char *name;
+};
+
+struct reader {
+    const struct broker_ops *ops;
+    void *ctx;
+};
+
+struct writer {
+    const struct broker_ops *ops;
+    void *ctx;
+};
+
+static const char *effective_url(const struct broker_options *opt, char **ret_owned)
+{
+    *ret_owned = NULL;
+    if (opt->url != NULL)
+        return opt->url;
+    if (opt->bootstrap == NULL)
+        return "sqlite:sluice.db";
+    return *ret_owned = mem_printf("kafka://%s", opt->bootstrap);
+}
+
+enum status broker_open(const struct broker_options *opt, struct broker **ret, struct error *err)
+{
+    char *owned;
+    const char *url = effective_url(opt, &owned);
+    struct broker *b = mem_zalloc(sizeof *b);
+    b->name = mem_strdup(url);
+    mem_free(owned);
+    const char *colon = strchr(b->name, ':');
+    size_t scheme = colon == NULL ? 0 : (size_t)(colon - b->name);
+    for (size_t i = 0; i < sizeof implementations / sizeof *implementations; i++) {
+        if (span_is(span_make(b->name, scheme), implementations[i]->scheme))
+            b->ops = implementations[i];
+    }
+    enum status st;
+    if (b->ops == NULL) {
+        st =
+            error_set(err, ST_FATAL, ERR_CONFIG,
+                      "broker '%s': unknown kind; use sqlite:PATH or kafka://HOST:PORT,…", b->name);
+    } else {
+        b->ctx = mem_zalloc(b->ops->broker_size);
+        st = b->ops->open(b->ctx, opt, colon + 1, err);
+    }
+    if (st == ST_OK)
+        *ret = b;
+    else
+        broker_close(b);
+    return st;
+}
+
+void broker_close(struct broker *b)
+{
+    if (b == NULL)
+        return;
+    if (b->ctx != NULL)
+        b->ops->close(b->ctx);
+    mem_free(b->ctx);
+    mem_free(b->name);
+    mem_free(b);
+}
+
+const char *broker_name(const struct broker *b)
+{
+    return b->name;
+}
+
+enum status broker_partitions(struct broker *b, const char *topic, int32_t *ret_count,
+                              struct error *err)
+{
+    return b->ops->partitions(b->ctx, topic, ret_count, err);
+}
+
+enum status broker_topic_ensure(struct broker *b, const char *topic, enum topic_kind kind,
+                                int32_t partitions, bool *ret_made, struct error *err)
+{
+    return b->ops->topic_ensure(b->ctx, topic, kind, partitions, ret_made, err);
+}
+
+enum status broker_topics(struct broker *b, void (*fn)(void *, const char *, int32_t), void *arg,
+                          struct error *err)
+{
+    return b->ops->topics(b->ctx, fn, arg, err);
+}
+
+enum status broker_groups(struct broker *b, void (*fn)(void *, const char *, int), void *arg,
+                          struct error *err)
+{
+    return b->ops->groups(b->ctx, fn, arg, err);
+}
+
+enum status broker_watermarks(struct broker *b, const char *topic, struct watermark *ret,
+                              int32_t count, struct error *err)
+{
+    return b->ops->watermarks(b->ctx, topic, ret, count, err);
+}
+
+enum status broker_positions(struct broker *b, const char *group, const char *topic,
+                             struct position *ret, int32_t count, struct error *err)
+{
+    return b->ops->positions(b->ctx, group, topic, ret, count, err);
+}
+
+void positions_fini(struct position *pos, int32_t count)
+{
+    for (int32_t i = 0; i < count; i++) {
+        mem_free((void *)pos[i].metadata);
+        pos[i].metadata = NULL;
+    }
+}
+
+enum status broker_positions_set(struct broker *b, const char *group, const char *topic,
+                                 const struct position *pos, size_t count, struct error *err)
+{
+    return b->ops->positions_set(b->ctx, group, topic, pos, count, err);
+}
+
+enum status broker_offset_at(struct broker *b, const char *topic, int32_t partition,
+                             int64_t timestamp_ms, int64_t *ret_offset, struct error *err)
+{
+    return b->ops->offset_at(b->ctx, topic, partition, timestamp_ms, ret_offset, err);
+}
+
+enum status broker_retain(struct broker *b, bool force, int64_t *ret_deleted, struct error *err)
+{
+    return b->ops->retain(b->ctx, force, ret_deleted, err);
+}
+
+enum status reader_open(struct broker *b, const struct reader_config *cfg, struct reader **ret,
+                        struct error *err)
+{
+    struct reader *r = mem_zalloc(sizeof *r);
+    r->ops = b->ops;
+    r->ctx = mem_zalloc(b->ops->reader_size);
+    enum status st = b->ops->reader_open(r->ctx, b->ctx, cfg, err);
+    if (st == ST_OK)
+        *ret = r;
+    else
+        reader_close(r);
+    return st;
+}
+
+enum status reader_poll(struct reader *r, int32_t partition, struct record *ret, size_t max,
+                        size_t max_bytes, size_t *ret_n, struct error *err)
+{
+    return r->ops->reader_poll(r->ctx, partition, ret, max, max_bytes, ret_n, err);
+}
+
+void reader_release(struct reader *r, struct record *recs, size_t n)
+{
+    r->ops->reader_release(r->ctx, recs, n);
+}
+
+void reader_give_up(struct reader *r)
+{
+    r->ops->reader_give_up(r->ctx);
+}
+
+int64_t reader_end(const struct reader *r, int32_t partition)
+{
+    return r->ops->reader_end(r->ctx, partition);
+}
+
+void reader_close(struct reader *r)
+{
+    if (r == NULL)
+        return;
+    r->ops->reader_close(r->ctx);
+    mem_free(r->ctx);
+    mem_free(r);
+}
+
+enum status writer_open(struct broker *b, const struct writer_config *cfg, struct writer **ret,
+                        struct error *err)
+{
+    struct writer *w = mem_zalloc(sizeof *w);
+    w->ops = b->ops;
+    w->ctx = mem_zalloc(b->ops->writer_size);
+    void *reader = cfg->reader == NULL ? NULL : cfg->reader->ctx;
+    enum status st = b->ops->writer_open(w->ctx, b->ctx, reader, cfg, err);
+    if (st == ST_OK)
+        *ret = w;
+    else
+        writer_close(w);
+    return st;
+}
+
+int32_t writer_partitions(const struct writer *w, int topic)
+{
+    return w->ops->writer_partitions(w->ctx, topic);
+}
+
+enum status writer_send(struct writer *w, const struct out *out, struct error *err)
+{
+    return w->ops->writer_send(w->ctx, out, err);
+}
+
+bool writer_can_commit(const struct writer *w)
+{
+    return w->ops->writer_can_commit(w->ctx);
+}
+
+enum status writer_commit(struct writer *w, const struct position *pos, size_t n,
+                          uint64_t *ret_number, struct error *err)
+{
+    return w->ops->writer_commit(w->ctx, pos, n, ret_number, err);
+}
+
+bool writer_idle(const struct writer *w)
+{
+    return w->ops->writer_idle(w->ctx);
+}
+
+void writer_close(struct writer *w)
+{
+    if (w == NULL)
+        return;
+    w->ops->writer_close(w->ctx);
+    mem_free(w->ctx);
+    mem_free(w);
+}

@@ -1,0 +1,77 @@
+/* The second plug point: who answers what a post is about.
+ *
+ * An enricher answers questions (asks) and never knows what a broker is. It is asynchronous:
+ * `submit` may answer at once or later through ask->done. Implementations: see ops.h.
+ * Threads: an enricher belongs to the loop it was opened on ("loop thread only"). */
+#ifndef SLUICE_ENRICH_ENRICH_H
+#define SLUICE_ENRICH_ENRICH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/base/buf.h"
+#include "lib/base/error.h"
+#include "lib/base/loop.h"
+#include "lib/base/span.h"
+#include "lib/config/option.h"
+
+struct enricher;
+struct config;
+
+/* How an answer came to be. */
+enum ask_cache { CACHE_NONE, CACHE_MISS, CACHE_HIT, CACHE_COALESCED };
+
+/* One question about one post. The asker owns it and keeps it, and what the spans point to, until
+ * the answer is there. Zero it before the first use; reuse keeps the answer's memory. */
+struct ask {
+    /* in */
+    struct span value;             /* the whole post */
+    struct span id;                /* as text */
+    struct span text;              /* unescaped */
+    int64_t deadline_ms;           /* on clock_mono_ms; 0: none */
+    void (*done)(struct ask *ask); /* called once after submit said ST_AGAIN */
+    void *arg;
+
+    /* out: valid when submit returned ST_OK or ST_REJECT, and in done() */
+    enum status status; /* ST_OK, ST_REJECT (err.reason), ST_FATAL */
+    struct buf answer;  /* one JSON value */
+    struct error err;
+    enum ask_cache cache;
+    int64_t tokens_in, tokens_out; /* what this ask caused */
+    double cost_usd;
+    int attempts;
+
+    void *owner; /* the enricher's while it runs */
+};
+
+void ask_fini(struct ask *ask);
+
+struct enrich_options {
+    int kind;                                        /* index into enrich_kinds */
+    int64_t mock_latency_ms, mock_latency_spread_ms; /* normal distribution, cut at 0 */
+    double mock_error_rate, mock_bad_rate;           /* shares of asks */
+    double mock_cost_usd;                            /* > 0: the mock counts as paid */
+    int64_t mock_seed;
+};
+extern const struct option_table enrich_option_table;
+extern const char *const enrich_kinds[]; /* ends with NULL */
+
+/* Errors: ERR_CONFIG, ERR_UNAVAILABLE. opt is borrowed until close. Caller owns *ret. */
+enum status enricher_open(const struct enrich_options *opt, struct loop *loop,
+                          struct enricher **ret, struct error *err) MUST_CHECK;
+void enricher_close(struct enricher *enricher); /* cancels what still runs; NULL is accepted */
+
+/* ST_OK: ask->answer holds the answer now. ST_REJECT: refused now, ask->err says why. ST_AGAIN:
+ * later, through ask->done. ST_FATAL: the enricher cannot work at all. */
+enum status enricher_submit(struct enricher *enricher, struct ask *ask) MUST_CHECK;
+
+/* Nobody waits for this ask any more: done() is not called, the ask is the asker's again. */
+void enricher_cancel(struct enricher *enricher, struct ask *ask);
+
+/* Whether its answers cost money: only then store, governor and budget are in use. */
+bool enricher_is_paid(const struct enricher *enricher);
+
+/* "kind/model/hash" for the header sluice-enricher. Borrowed. */
+const char *enricher_name(const struct enricher *enricher);
+
+#endif

@@ -1,0 +1,22 @@
+/* What an implementation of an enricher fills in. Contracts as in enrich.h; the framework
+ * allocates the context (ctx_size, zeroed). */
+#ifndef SLUICE_ENRICH_OPS_H
+#define SLUICE_ENRICH_OPS_H
+
+#include "lib/enrich/enrich.h"
+
+struct enricher_ops {
+    const char *kind; /* "mock" */
+    size_t ctx_size;
+    enum status (*open)(void *ctx, const struct enrich_options *opt, struct loop *loop,
+                        struct error *err);
+    void (*close)(void *ctx); /* also after a failed open */
+    enum status (*submit)(void *ctx, struct ask *ask);
+    void (*cancel)(void *ctx, struct ask *ask);
+    bool (*is_paid)(const void *ctx);
+    const char *(*name)(const void *ctx);
+};
+
+extern const struct enricher_ops mock_enricher_ops;
+
+#endif
