@@ -32,25 +32,33 @@ void buf_reset(struct buf *b, size_t keep)
     }
 }
 
-static bool grow(struct buf *b, size_t need)
+/* Whether n more bytes stay within the maximum; marks the buffer as cut when not. */
+static bool fits(struct buf *b, size_t n)
 {
     size_t max = b->max == 0 ? BUF_MAX_DEFAULT : b->max;
-    if (need > max) {
+    if (b->full || n > max - b->n)
         b->full = true;
-        return false;
-    }
+    return !b->full;
+}
+
+/* Memory for `need` bytes. The zero byte of buf_str may lie one beyond the maximum. */
+static void grow(struct buf *b, size_t need)
+{
     size_t cap = b->cap == 0 ? BUF_FIRST : b->cap;
     while (cap < need)
         cap *= 2;
+    if (cap == b->cap)
+        return;
     b->p = mem_realloc(b->p, cap);
     b->cap = cap;
-    return true;
 }
 
 char *buf_reserve(struct buf *b, size_t n)
 {
-    if (b->full || (b->cap - b->n < n && !grow(b, b->n + n)))
+    if (!fits(b, n))
         return NULL;
+    if (b->cap - b->n < n)
+        grow(b, b->n + n);
     return b->p + b->n;
 }
 
@@ -91,11 +99,11 @@ void buf_printf(struct buf *b, const char *fmt, ...)
         buf_add(b, small, (size_t)n);
         return;
     }
-    char *to = buf_reserve(b, (size_t)n + 1);
-    if (to == NULL)
+    if (!fits(b, (size_t)n))
         return;
+    grow(b, b->n + (size_t)n + 1);
     va_start(ap, fmt);
-    vsnprintf(to, (size_t)n + 1, fmt, ap);
+    vsnprintf(b->p + b->n, (size_t)n + 1, fmt, ap);
     va_end(ap);
     b->n += (size_t)n;
 }
@@ -134,8 +142,7 @@ void buf_add_json(struct buf *b, struct span s)
 
 const char *buf_str(struct buf *b)
 {
-    if (b->cap == b->n && !grow(b, b->n + 1))
-        return "";
+    grow(b, b->n + 1);
     b->p[b->n] = '\0';
     return b->p;
 }
