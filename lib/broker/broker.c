@@ -176,6 +176,11 @@ int64_t reader_end(const struct reader *r, int32_t partition)
     return r->ops->reader_end(r->ctx, partition);
 }
 
+int64_t reader_position(const struct reader *r, int32_t partition)
+{
+    return r->ops->reader_position == NULL ? -1 : r->ops->reader_position(r->ctx, partition);
+}
+
 void reader_close(struct reader *r)
 {
     if (r == NULL)

@@ -227,6 +227,11 @@ void reader_give_up(struct reader *reader);
 /* Where the partition ends as far as known without asking (-1: unknown), for lag and drain. */
 int64_t reader_end(const struct reader *reader, int32_t partition);
 
+/* The offset that the next record polled from this partition can have at the lowest: one past the
+ * last one polled, or more where the log holds no record but is read beyond (markers of
+ * transactions). -1: unknown. What a group may commit when everything polled has been processed. */
+int64_t reader_position(const struct reader *reader, int32_t partition);
+
 /* Leave the group at once and free. All records must have been released; a writer tied to this
  * reader is closed before. NULL is accepted. May block for a few seconds. */
 void reader_close(struct reader *reader);

@@ -42,6 +42,7 @@ struct broker_ops {
     void (*reader_release)(void *reader, struct record *recs, size_t n);
     void (*reader_give_up)(void *reader);
     int64_t (*reader_end)(const void *reader, int32_t partition);
+    int64_t (*reader_position)(const void *reader, int32_t partition); /* NULL: -1 */
     void (*reader_close)(void *reader);
 
     /* `reader`: the context of cfg->reader, or NULL. */

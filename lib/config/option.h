@@ -39,6 +39,7 @@ struct option {
     enum option_type type;
     char letter; /* a one-letter flag such as 'X', or 0 */
     bool secret; /* never a flag: environment, or a file named by …_FILE; never shown */
+    bool flag_only; /* of one command: neither environment nor file can set it */
 };
 
 struct option_table {
