@@ -1,0 +1,285 @@
+/* The way of a post through a worker, in four steps that each run over all partitions:
+ *
+ *     take     poll records while the window has room; decode, ask
+ *     send     outputs of done slots, in offset order per partition, into the writer's batch
+ *     commit   hand the batch over with the positions, when it is due
+ *     release  (when it is durable) give the records' bytes back
+ *
+ * Ensures: a batch is opened by the first output that is ready, so nothing is asked for inside an
+ * open transaction; a slot is sent only when all before it have been; what an abort takes back is
+ * sent again from the slots, never read or asked again. */
+#include <assert.h>
+#include <stdio.h>
+
+#include "lib/base/clock.h"
+#include "lib/base/log.h"
+#include "lib/base/mem.h"
+#include "lib/base/point.h"
+#include "stages/enhance/worker.h"
+
+enum { TAKE_ROUNDS = 8 }; /* so many polls before outputs get their turn again */
+
+void enhance_schedule(struct enhance *e)
+{
+    loop_idle_start(e->more);
+}
+
+/* --- take --- */
+
+static void answered(struct enhance *e, struct slot *slot, enum status st)
+{
+    slot->state = st == ST_OK ? SLOT_DONE : SLOT_DEAD;
+    POINT("enhance.answered", e->w.env->opt->raw_topic, slot->rec.partition, slot->rec.offset);
+    if (st == ST_FATAL)
+        worker_fail(&e->w, &slot->step.ask.err);
+}
+
+static void on_answer(struct ask *ask)
+{
+    struct slot *slot = ask->arg;
+    struct enhance *e = slot->win->owner;
+    slot->win->asking--;
+    answered(e, slot, ask->status);
+    enhance_schedule(e);
+}
+
+static void ask_about(struct enhance *e, struct slot *slot)
+{
+    POINT("enhance.taken", e->w.env->opt->raw_topic, slot->rec.partition, slot->rec.offset);
+    enum status st =
+        step_begin(&slot->step, e->enricher, slot->rec.value, &e->limits, on_answer, slot);
+    if (st == ST_AGAIN)
+        slot->win->asking++;
+    else
+        answered(e, slot, st);
+}
+
+/* One poll of one partition. Returns whether there may be more right now. */
+static bool take_some(struct enhance *e, struct window *win)
+{
+    size_t max = window_room(win) < TAKE_MAX ? window_room(win) : TAKE_MAX;
+    size_t max_bytes = (size_t)e->opt->window_bytes;
+    if (win->polled_dry || win->revoking || max == 0 || e->bytes >= max_bytes)
+        return false;
+    struct error err;
+    size_t n = 0;
+    enum status st =
+        reader_poll(e->reader, win->partition, e->recs, max, max_bytes - e->bytes, &n, &err);
+    if (st == ST_AGAIN) {
+        win->polled_dry = true;
+        return false;
+    }
+    if (st != ST_OK) {
+        worker_fail(&e->w, &err);
+        return false;
+    }
+    size_t before = win->bytes;
+    for (size_t i = 0; i < n; i++)
+        ask_about(e, window_add(win, &e->recs[i]));
+    e->bytes += win->bytes - before;
+    counter_add(e->in, n);
+    return true;
+}
+
+/* Partitions take turns, so that a full one holds nobody up. */
+static bool take(struct enhance *e)
+{
+    bool more = false;
+    if (e->stopping)
+        return false;
+    for (int round = 0; round < TAKE_ROUNDS && (round == 0 || more); round++) {
+        more = false;
+        for (int32_t i = 0; i < e->win_count; i++)
+            if (e->wins[i] != NULL && take_some(e, e->wins[i]))
+                more = true;
+    }
+    return more;
+}
+
+/* --- send --- */
+
+/* What the broker refuses for its size becomes a dead letter, and what is refused then loses its
+ * value: the letter itself must get through. */
+static enum status make_smaller(struct slot *slot, const struct error *err)
+{
+    if (slot->bare)
+        return ST_FATAL;
+    if (slot->state == SLOT_DEAD)
+        slot->bare = true;
+    else
+        slot->step.ask.err = *err;
+    slot->step.ask.err.reason = slot->bare ? slot->step.ask.err.reason : REASON_output_too_large;
+    slot->state = SLOT_DEAD;
+    return ST_OK;
+}
+
+static enum status send_slot(struct enhance *e, struct slot *slot)
+{
+    for (;;) {
+        struct out out;
+        struct error err;
+        output_build(&e->out, slot, &out);
+        out.topic = slot->state == SLOT_DEAD ? OUT_DEAD : OUT_ENHANCED;
+        out.partition = slot->rec.partition % writer_partitions(e->writer, out.topic);
+        enum status st = writer_send(e->writer, &out, &err);
+        if (st == ST_REJECT && make_smaller(slot, &err) == ST_OK)
+            continue;
+        if (st == ST_REJECT)
+            worker_fail(&e->w, &err);
+        return st;
+    }
+}
+
+static enum status send_window(struct enhance *e, struct window *win)
+{
+    struct slot *slot;
+    while ((slot = window_next(win)) != NULL) {
+        enum status st = send_slot(e, slot);
+        if (st != ST_OK)
+            return st;
+        POINT("enhance.sent", e->w.env->opt->raw_topic, slot->rec.partition, slot->rec.offset);
+        window_sent(win);
+        if (e->batch_records++ == 0)
+            e->batch_since_ns = clock_mono_ns();
+    }
+    return ST_OK;
+}
+
+static void send(struct enhance *e)
+{
+    for (int32_t i = 0; i < e->win_count && !e->blocked; i++) {
+        struct window *win = e->wins[(e->turn + i) % e->win_count];
+        if (win != NULL && send_window(e, win) != ST_OK) {
+            e->blocked = true;
+            e->turn = (e->turn + i) % e->win_count;
+        }
+    }
+}
+
+/* --- commit --- */
+
+static size_t collect_positions(struct enhance *e)
+{
+    size_t n = 0;
+    for (int32_t i = 0; i < e->win_count; i++)
+        if (e->wins[i] != NULL && window_has_news(e->wins[i]))
+            e->positions[n++] = (struct position){
+                .partition = i, .offset = window_position(e->wins[i]), .metadata = ""};
+    return n;
+}
+
+static bool is_due(struct enhance *e)
+{
+    if (e->batch_records >= (size_t)e->w.env->broker_opt->commit_records || e->stopping ||
+        e->revoking)
+        return true;
+    int64_t left_ns = e->batch_since_ns + e->commit_interval_ns - clock_mono_ns();
+    if (left_ns <= 0)
+        return true;
+    loop_timer_start(e->commit_timer, (left_ns + 999999) / 1000000);
+    return false;
+}
+
+static void commit(struct enhance *e)
+{
+    if (e->batch_records == 0 || !writer_can_commit(e->writer) || !is_due(e))
+        return;
+    struct error err;
+    uint64_t number = 0;
+    size_t n = collect_positions(e);
+    enum status st = writer_commit(e->writer, e->positions, n, &number, &err);
+    if (st != ST_OK) {
+        assert(st != ST_AGAIN); /* writer_can_commit said yes */
+        worker_fail(&e->w, &err);
+        return;
+    }
+    POINT("enhance.handed", e->w.env->opt->raw_topic, -1, (int64_t)number);
+    for (size_t i = 0; i < n; i++)
+        window_handed(e->wins[e->positions[i].partition], number);
+    e->batch_records = 0;
+    e->blocked = false;
+}
+
+/* --- release --- */
+
+static struct counter *dead_counter(struct enhance *e, enum reason reason)
+{
+    if (e->dead[reason] == NULL) {
+        char labels[64];
+        snprintf(labels, sizeof labels, "stage=\"enhance\",reason=\"%s\"", reason_word(reason));
+        e->dead[reason] = metrics_counter(e->w.env->metrics, "sluice_dead_letters_total", labels,
+                                          "Posts that became dead letters");
+    }
+    return e->dead[reason];
+}
+
+static void release_slot(struct enhance *e, struct window *win, int64_t now_us, size_t *enhanced)
+{
+    struct slot *slot = window_pop(win);
+    if (slot->state == SLOT_DONE)
+        ++*enhanced;
+    else
+        counter_add(dead_counter(e, slot->step.ask.err.reason), 1);
+    if (slot->rec.timestamp_ms > 0)
+        hist_add(e->latency, now_us - slot->rec.timestamp_ms * 1000);
+    POINT("enhance.released", e->w.env->opt->raw_topic, slot->rec.partition, slot->rec.offset);
+    reader_release(e->reader, &slot->rec, 1);
+    slot_free(&e->pool, slot);
+}
+
+static void release_window(struct enhance *e, struct window *win, uint64_t batch, int64_t now_us)
+{
+    uint64_t end = window_confirmed(win, batch);
+    size_t before = win->bytes, enhanced = 0;
+    while (win->head < end)
+        release_slot(e, win, now_us, &enhanced);
+    e->bytes -= before - win->bytes;
+    counter_add(e->enhanced, enhanced);
+    int64_t log_end = reader_end(e->reader, win->partition);
+    if (win->head == win->tail || log_end < 0)
+        gauge_set(e->lag[win->partition], 0);
+    else
+        gauge_set(e->lag[win->partition], log_end - win->ring[win->head & win->mask]->rec.offset);
+}
+
+void enhance_confirm(struct enhance *e, uint64_t batch)
+{
+    int64_t now_us = clock_wall_us();
+    for (int32_t i = 0; i < e->win_count; i++)
+        if (e->wins[i] != NULL)
+            release_window(e, e->wins[i], batch, now_us);
+    counter_add(e->commits, 1);
+}
+
+void enhance_resend(struct enhance *e)
+{
+    for (int32_t i = 0; i < e->win_count; i++)
+        if (e->wins[i] != NULL)
+            window_aborted(e->wins[i]);
+    e->batch_records = 0;
+    e->blocked = false;
+    counter_add(e->aborts, 1);
+}
+
+/* --- all of it --- */
+
+static void show_in_flight(struct enhance *e)
+{
+    size_t n = 0;
+    for (int32_t i = 0; i < e->win_count; i++)
+        if (e->wins[i] != NULL)
+            n += window_count(e->wins[i]);
+    gauge_set(e->in_flight, (int64_t)n);
+}
+
+void enhance_pump(void *arg)
+{
+    struct enhance *e = arg;
+    bool more = take(e);
+    send(e);
+    commit(e);
+    enhance_settle(e);
+    show_in_flight(e);
+    if (!more)
+        loop_idle_stop(e->more);
+}

@@ -1,0 +1,149 @@
+/* Partitions that come and go, and the orderly end, which is the same thing for all partitions at
+ * once: ask nothing new, wait a while for asks in flight, commit what is done, let go.
+ *
+ * Ensures: reader_give_up is called once for each `revoking`, and only when nothing of the leaving
+ * partitions is in an unconfirmed batch. */
+#include "lib/base/clock.h"
+#include "lib/base/log.h"
+#include "lib/base/mem.h"
+#include "stages/enhance/worker.h"
+
+static void grow_windows(struct enhance *e, int32_t count)
+{
+    if (count <= e->win_count)
+        return;
+    size_t n = (size_t)count;
+    e->wins = mem_realloc(e->wins, n * sizeof(struct window *));
+    e->positions = mem_realloc(e->positions, n * sizeof *e->positions);
+    e->lag = mem_realloc(e->lag, n * sizeof(struct gauge *));
+    for (int32_t i = e->win_count; i < count; i++) {
+        char *labels = mem_printf("stage=\"enhance\",topic=\"%s\",partition=\"%d\"",
+                                  e->w.env->opt->raw_topic, (int)i);
+        e->wins[i] = NULL;
+        e->lag[i] = metrics_gauge(e->w.env->metrics, "sluice_lag", labels,
+                                  "Records between the committed position and the log's end");
+        mem_free(labels);
+    }
+    e->win_count = count;
+}
+
+void enhance_assign(struct enhance *e, const struct position *pos, size_t n, uint32_t epoch)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (pos[i].metadata != NULL && pos[i].metadata[0] != '\0') {
+            struct error err;
+            error_set(&err, ST_FATAL, ERR_CONFIG,
+                      "group '%s' has metadata at %s/%d that this version cannot read: a newer "
+                      "sluice or another program committed it; run that, or reset the position",
+                      e->opt->group, e->w.env->opt->raw_topic, (int)pos[i].partition);
+            worker_fail(&e->w, &err);
+            return;
+        }
+        grow_windows(e, pos[i].partition + 1);
+        enhance_drop(e, pos[i].partition);
+        e->wins[pos[i].partition] =
+            window_new(e, &e->pool, pos[i].partition, epoch, (size_t)e->opt->window_posts);
+    }
+    log_line(LOG_INFO, "enhance", "worker %d: %zu partition(s) of %s assigned", e->w.index, n,
+             e->w.env->opt->raw_topic);
+    worker_ready(&e->w, true);
+    enhance_schedule(e);
+}
+
+/* Returns the number of asks that were cut off. */
+static size_t drop_slots(struct enhance *e, struct window *win)
+{
+    size_t cut = win->asking;
+    while (win->head < win->tail) {
+        struct slot *slot = window_pop(win);
+        if (slot->state == SLOT_ASKING && win->asking > 0) {
+            enricher_cancel(e->enricher, &slot->step.ask);
+            win->asking--;
+        }
+        reader_release(e->reader, &slot->rec, 1);
+        slot_free(&e->pool, slot);
+    }
+    return cut;
+}
+
+void enhance_drop(struct enhance *e, int32_t partition)
+{
+    struct window *win = partition < e->win_count ? e->wins[partition] : NULL;
+    if (win == NULL)
+        return;
+    e->bytes -= win->bytes;
+    size_t cut = drop_slots(e, win);
+    if (cut > 0 && enricher_is_paid(e->enricher)) {
+        log_line(LOG_WARN, "enhance", "abandoned %zu paid calls of partition %d", cut,
+                 (int)partition);
+        counter_add(e->abandoned, cut);
+    }
+    gauge_set(e->lag[partition], 0);
+    window_free(win);
+    e->wins[partition] = NULL;
+}
+
+void enhance_revoke(struct enhance *e, const int32_t *partitions, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (partitions[i] < e->win_count && e->wins[partitions[i]] != NULL)
+            e->wins[partitions[i]]->revoking = true;
+    e->revoking = true;
+    e->given_up = false;
+    loop_timer_start(e->give_up_timer, e->w.env->opt->revoke_wait_ms);
+    enhance_schedule(e);
+}
+
+void enhance_lose(struct enhance *e, const int32_t *partitions, size_t n)
+{
+    log_line(
+        LOG_WARN, "enhance",
+        "worker %d: %zu partition(s) were taken over by another member: what was not committed "
+        "is done there",
+        e->w.index, n);
+    for (size_t i = 0; i < n; i++)
+        enhance_drop(e, partitions[i]);
+    enhance_schedule(e);
+}
+
+void enhance_stop(struct enhance *e)
+{
+    e->stopping = true;
+    e->given_up = false;
+    loop_timer_start(e->give_up_timer, e->w.env->opt->drain_timeout_ms);
+    enhance_schedule(e);
+}
+
+/* Whether this window holds nothing that can still be committed. */
+static bool is_over(const struct enhance *e, struct window *win)
+{
+    if (win->sent > win->head || window_next(win) != NULL)
+        return false;
+    return window_count(win) == 0 || e->given_up;
+}
+
+static bool leaving(const struct enhance *e, const struct window *win)
+{
+    return win != NULL && (win->revoking || e->stopping);
+}
+
+void enhance_settle(struct enhance *e)
+{
+    if (!e->revoking && !e->stopping)
+        return;
+    for (int32_t i = 0; i < e->win_count; i++)
+        if (leaving(e, e->wins[i]) && !is_over(e, e->wins[i]))
+            return;
+    if (!writer_idle(e->writer))
+        return;
+    for (int32_t i = 0; i < e->win_count; i++)
+        if (leaving(e, e->wins[i]))
+            enhance_drop(e, i);
+    loop_timer_stop(e->give_up_timer);
+    if (e->revoking) {
+        e->revoking = false;
+        reader_give_up(e->reader);
+    }
+    if (e->stopping)
+        worker_finished(&e->w);
+}

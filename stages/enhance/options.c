@@ -1,0 +1,43 @@
+/* Rows of the options of enhance. */
+#include "stages/enhance/options.h"
+
+#define ROW(field, kind) OPTION_AT_##kind(struct enhance_options, field)
+
+static const struct option rows[] = {
+    {.key = "group",
+     .arg = "NAME",
+     .fallback = "sluice-enhance",
+     ROW(group, TEXT),
+     .help = "consumer group of enhance; processes of one group share the partitions"},
+    {.key = "window",
+     .arg = "N",
+     .fallback = "8192",
+     ROW(window_posts, INT),
+     .min = 1,
+     .max = 1 << 22,
+     .help = "posts of one partition that may be in flight, from poll to commit"},
+    {.key = "window-bytes",
+     .arg = "SIZE",
+     .fallback = "64 MiB",
+     ROW(window_bytes, SIZE),
+     .min = 1 << 20,
+     .max = 1e12,
+     .help = "the same in bytes, for all partitions of a worker"},
+    {.key = "post-max-bytes",
+     .arg = "SIZE",
+     .fallback = "1 MiB",
+     ROW(max_bytes, SIZE),
+     .min = 64,
+     .max = 64 << 20,
+     .help = "a larger post is a dead letter post_too_large"},
+    {.key = "post-max-depth",
+     .arg = "N",
+     .fallback = "512",
+     ROW(max_depth, INT),
+     .min = 1,
+     .max = 512,
+     .help = "a post nested deeper is a dead letter json_too_deep"},
+};
+
+const struct option_table enhance_option_table =
+    OPTION_TABLE("Enhance", rows, struct enhance_options);
