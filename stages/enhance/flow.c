@@ -180,10 +180,11 @@ static bool is_due(struct enhance *e)
     return false;
 }
 
-static void commit(struct enhance *e)
+/* Returns whether a batch was handed over: then there is room for the next one. */
+static bool commit(struct enhance *e)
 {
     if (e->batch_records == 0 || !writer_can_commit(e->writer) || !is_due(e))
-        return;
+        return false;
     struct error err;
     uint64_t number = 0;
     size_t n = collect_positions(e);
@@ -191,13 +192,14 @@ static void commit(struct enhance *e)
     if (st != ST_OK) {
         assert(st != ST_AGAIN); /* writer_can_commit said yes */
         worker_fail(&e->w, &err);
-        return;
+        return false;
     }
     POINT("enhance.handed", e->w.env->opt->raw_topic, -1, (int64_t)number);
     for (size_t i = 0; i < n; i++)
         window_handed(e->wins[e->positions[i].partition], number);
     e->batch_records = 0;
     e->blocked = false;
+    return true;
 }
 
 /* --- release --- */
@@ -277,7 +279,8 @@ void enhance_pump(void *arg)
     struct enhance *e = arg;
     bool more = take(e);
     send(e);
-    commit(e);
+    if (commit(e))
+        send(e);
     enhance_settle(e);
     show_in_flight(e);
     if (!more)

@@ -264,22 +264,24 @@ static void send(struct source *s)
 
 /* --- commit --- */
 
-static void commit(struct source *s)
+/* Returns whether a batch was handed over: then there is room for the next one. */
+static bool commit(struct source *s)
 {
     if (s->box.sent == s->handed || !writer_can_commit(s->writer))
-        return;
+        return false;
     struct error err;
     uint64_t number = 0;
     enum status st = writer_commit(s->writer, NULL, 0, &number, &err);
     if (st != ST_OK) {
         assert(st != ST_AGAIN); /* writer_can_commit said yes */
         worker_fail(&s->w, &err);
-        return;
+        return false;
     }
     assert(s->mark_count < MARKS);
     s->marks[s->mark_count].batch = number;
     s->marks[s->mark_count++].sent = s->handed = s->box.sent;
     s->blocked = false;
+    return true;
 }
 
 /* --- release --- */
@@ -354,7 +356,8 @@ static void pump(void *arg)
     struct source *s = arg;
     bool more = take(s);
     send(s);
-    commit(s);
+    if (commit(s))
+        send(s);
     finish_if_over(s);
     if (!more || s->blocked)
         loop_idle_stop(s->more);

@@ -1,0 +1,424 @@
+/* The sink worker, in the shape of all stages: take -> put -> flush -> commit. Records are put and
+ * flushed in the turn they are read in, so there is no window: the position of a partition is one
+ * past the last record that was put.
+ *
+ * Ensures: a position is committed only after the store was flushed; what the store refuses is in
+ * the dead letters before the position passes it. */
+#include "stages/sink/sink.h"
+
+#include <assert.h>
+
+#include "lib/base/clock.h"
+#include "lib/base/log.h"
+#include "lib/base/mem.h"
+#include "lib/base/point.h"
+#include "lib/stage/headers.h"
+#include "stages/sink/store.h"
+
+enum { TAKE_MAX = 256, TAKE_BYTES = 4 << 20, TAKE_ROUNDS = 8 };
+
+struct part {
+    bool ours, dry, revoking;
+    int64_t next;   /* one past the last record put */
+    int64_t handed; /* the position in the last batch handed over */
+};
+
+struct sink {
+    struct worker w; /* first: the stage hands this out */
+    const struct sink_setup *setup;
+    struct reader *reader;
+    struct writer *writer;
+    const struct store_ops *store;
+    void *store_ctx;
+    struct part *parts;
+    struct position *positions;
+    struct gauge **lag;
+    int32_t part_count;
+    struct record recs[TAKE_MAX];
+    struct headers headers;
+    struct loop_idle *more;
+    bool stopping, revoking;
+    size_t letters; /* in the batch that is being filled */
+    struct counter *in, *dead, *commits, *aborts;
+    struct hist *latency;
+};
+
+static void schedule(struct sink *s)
+{
+    loop_idle_start(s->more);
+}
+
+/* --- take and put --- */
+
+/* A record that the store will never take, and with it (in one commit) its position. False: the
+ * writer has no room yet, the record is to be read again. */
+static bool refuse(struct sink *s, const struct record *rec, const struct error *why)
+{
+    const char *topic = s->w.env->opt->enhanced_topic;
+    struct error err;
+    headers_reset(&s->headers);
+    headers_pass(&s->headers, rec, NULL);
+    headers_add_source(&s->headers, topic, rec->partition, rec->offset);
+    headers_add_letter(&s->headers, &(struct letter){.reason = why->reason,
+                                                     .message = why->text,
+                                                     .stage = "sink",
+                                                     .topic = topic,
+                                                     .partition = rec->partition,
+                                                     .offset = rec->offset});
+    struct out out = {.key = rec->key,
+                      .value = rec->value,
+                      .headers = s->headers.items,
+                      .header_count = s->headers.n,
+                      .timestamp_ms = rec->timestamp_ms,
+                      .partition = rec->partition % writer_partitions(s->writer, 0)};
+    enum status st = writer_send(s->writer, &out, &err);
+    if (st == ST_REJECT) {
+        out.value = SPAN_LIT("");
+        headers_add(&s->headers, SPAN_LIT("sluice-error-truncated"), SPAN_LIT("true"));
+        out.headers = s->headers.items;
+        out.header_count = s->headers.n;
+        st = writer_send(s->writer, &out, &err);
+    }
+    if (st == ST_OK) {
+        s->letters++;
+        counter_add(s->dead, 1);
+    }
+    return st == ST_OK;
+}
+
+static void count(struct sink *s, const struct record *rec, int64_t now_us)
+{
+    struct sink_tally *tally = s->setup->tally;
+    int64_t sent_us = headers_find_int(rec, "sluice-sent-us", -1);
+    bool ours =
+        s->setup->run_id == NULL || span_is(headers_find(rec, "sluice-run"), s->setup->run_id);
+    atomic_fetch_add_explicit(ours ? &tally->ours : &tally->leftover, 1, memory_order_relaxed);
+    if (sent_us < 0)
+        return;
+    hist_add(s->latency, now_us - sent_us);
+    if (ours)
+        hist_add(&tally->latency, now_us - sent_us);
+}
+
+/* Returns how many of the n records were put (or refused for good). */
+static size_t put(struct sink *s, size_t n)
+{
+    struct error err;
+    int64_t now_us = clock_wall_us();
+    for (size_t i = 0; i < n; i++) {
+        const struct record *rec = &s->recs[i];
+        enum status st = s->store->put(s->store_ctx, rec, &err);
+        if (st == ST_REJECT && !refuse(s, rec, &err))
+            return i;
+        if (st == ST_OK)
+            count(s, rec, now_us);
+        else if (st != ST_REJECT) {
+            worker_fail(&s->w, &err);
+            return i;
+        }
+        POINT("sink.put", s->w.env->opt->enhanced_topic, rec->partition, rec->offset);
+        s->parts[rec->partition].next = rec->offset + 1;
+    }
+    return n;
+}
+
+static bool take_some(struct sink *s, int32_t partition)
+{
+    struct part *part = &s->parts[partition];
+    struct error err;
+    size_t n = 0;
+    if (!part->ours || part->dry || part->revoking)
+        return false;
+    enum status st = reader_poll(s->reader, partition, s->recs, TAKE_MAX, TAKE_BYTES, &n, &err);
+    if (st == ST_AGAIN)
+        part->dry = true;
+    else if (st != ST_OK)
+        worker_fail(&s->w, &err);
+    if (st != ST_OK)
+        return false;
+    counter_add(s->in, n);
+    size_t done = put(s, n);
+    reader_release(s->reader, s->recs, n);
+    if (done < n && !s->stopping) {
+        error_set(&err, ST_FATAL, ERR_TEMPORARY,
+                  "the dead letters take nothing more now: what the store refused is read again "
+                  "after a restart");
+        worker_fail(&s->w, &err);
+    }
+    return done == n;
+}
+
+static bool take(struct sink *s)
+{
+    bool more = false;
+    for (int round = 0; !s->stopping && round < TAKE_ROUNDS && (round == 0 || more); round++) {
+        more = false;
+        for (int32_t i = 0; i < s->part_count; i++)
+            if (take_some(s, i))
+                more = true;
+    }
+    return more;
+}
+
+/* --- commit --- */
+
+static void commit(struct sink *s)
+{
+    size_t n = 0;
+    struct error err;
+    uint64_t number;
+    if (!writer_can_commit(s->writer))
+        return;
+    for (int32_t i = 0; i < s->part_count; i++) {
+        struct part *part = &s->parts[i];
+        if (!part->ours || part->next <= part->handed)
+            continue;
+        s->positions[n++] = (struct position){.partition = i, .offset = part->next, .metadata = ""};
+        part->handed = part->next;
+        int64_t end = reader_end(s->reader, i);
+        gauge_set(s->lag[i], end > part->next ? end - part->next : 0);
+    }
+    if (n == 0 && s->letters == 0)
+        return;
+    s->letters = 0;
+    if (writer_commit(s->writer, s->positions, n, &number, &err) != ST_OK)
+        worker_fail(&s->w, &err);
+}
+
+static bool settled(const struct sink *s)
+{
+    for (int32_t i = 0; i < s->part_count; i++)
+        if (s->parts[i].ours && s->parts[i].next > s->parts[i].handed)
+            return false;
+    return writer_idle(s->writer);
+}
+
+static void settle(struct sink *s)
+{
+    if ((!s->revoking && !s->stopping) || !settled(s))
+        return;
+    if (s->revoking) {
+        for (int32_t i = 0; i < s->part_count; i++)
+            if (s->parts[i].revoking)
+                s->parts[i] = (struct part){0};
+        s->revoking = false;
+        reader_give_up(s->reader);
+    }
+    if (s->stopping)
+        worker_finished(&s->w);
+}
+
+static void pump(void *arg)
+{
+    struct sink *s = arg;
+    struct error err;
+    bool more = take(s);
+    if (s->store->flush(s->store_ctx, &err) != ST_OK) {
+        worker_fail(&s->w, &err);
+        return;
+    }
+    commit(s);
+    settle(s);
+    if (!more)
+        loop_idle_stop(s->more);
+}
+
+/* --- events --- */
+
+static void grow(struct sink *s, int32_t n)
+{
+    if (n <= s->part_count)
+        return;
+    s->parts = mem_realloc(s->parts, (size_t)n * sizeof *s->parts);
+    s->positions = mem_realloc(s->positions, (size_t)n * sizeof *s->positions);
+    s->lag = mem_realloc(s->lag, (size_t)n * sizeof(struct gauge *));
+    for (int32_t i = s->part_count; i < n; i++) {
+        char *labels = mem_printf("stage=\"sink\",topic=\"%s\",partition=\"%d\"",
+                                  s->w.env->opt->enhanced_topic, (int)i);
+        s->parts[i] = (struct part){0};
+        s->lag[i] = metrics_gauge(s->w.env->metrics, "sluice_lag", labels,
+                                  "Records between the committed position and the log's end");
+        mem_free(labels);
+    }
+    s->part_count = n;
+}
+
+static void on_assigned(void *arg, const struct position *pos, size_t n, uint32_t epoch)
+{
+    struct sink *s = arg;
+    UNUSED(epoch);
+    for (size_t i = 0; i < n; i++) {
+        grow(s, pos[i].partition + 1);
+        s->parts[pos[i].partition] =
+            (struct part){.ours = true, .next = pos[i].offset, .handed = pos[i].offset};
+    }
+    worker_ready(&s->w, true);
+    schedule(s);
+}
+
+static void on_revoking(void *arg, const int32_t *partitions, size_t n)
+{
+    struct sink *s = arg;
+    for (size_t i = 0; i < n; i++)
+        if (partitions[i] < s->part_count)
+            s->parts[partitions[i]].revoking = true;
+    s->revoking = true;
+    schedule(s);
+}
+
+static void on_lost(void *arg, const int32_t *partitions, size_t n)
+{
+    struct sink *s = arg;
+    log_line(LOG_WARN, "sink", "%zu partition(s) were taken over by another member", n);
+    for (size_t i = 0; i < n; i++)
+        if (partitions[i] < s->part_count)
+            s->parts[partitions[i]] = (struct part){0};
+    schedule(s);
+}
+
+static void on_readable(void *arg)
+{
+    struct sink *s = arg;
+    for (int32_t i = 0; i < s->part_count; i++)
+        s->parts[i].dry = false;
+    schedule(s);
+}
+
+static void on_connection(void *arg, bool up, const struct error *err)
+{
+    struct sink *s = arg;
+    worker_ready(&s->w, up);
+    if (up)
+        log_line(LOG_INFO, "sink", "broker is back");
+    else
+        log_line(LOG_WARN, "sink", "broker is away, trying again: %s", err->text);
+}
+
+static void on_failed(void *arg, const struct error *err)
+{
+    worker_fail(&((struct sink *)arg)->w, err);
+}
+
+static void on_committed(void *arg, uint64_t number)
+{
+    struct sink *s = arg;
+    UNUSED(number);
+    counter_add(s->commits, 1);
+    schedule(s);
+}
+
+/* The records were stored already: only positions (and letters, whose records are read again) are
+ * to be committed anew. */
+static void on_aborted(void *arg, uint64_t first, const struct error *why)
+{
+    struct sink *s = arg;
+    log_line(LOG_WARN, "sink", "batch %llu was aborted and is committed again: %s",
+             (unsigned long long)first, why->text);
+    for (int32_t i = 0; i < s->part_count; i++)
+        s->parts[i].handed = -1;
+    counter_add(s->aborts, 1);
+    schedule(s);
+}
+
+static void on_writable(void *arg)
+{
+    schedule(arg);
+}
+
+/* --- open and close --- */
+
+static void open_metrics(struct sink *s)
+{
+    struct metrics *m = s->w.env->metrics;
+    const char *stage = "stage=\"sink\"";
+    s->in = metrics_counter(m, "sluice_records_in_total", stage, "Records read");
+    s->dead =
+        metrics_counter(m, "sluice_dead_letters_total", "stage=\"sink\",reason=\"sink_refused\"",
+                        "Posts that became dead letters");
+    s->commits = metrics_counter(m, "sluice_commits_total", stage, "Batches made durable");
+    s->aborts = metrics_counter(m, "sluice_aborts_total", stage, "Batches that were sent again");
+    s->latency = metrics_hist(m, "sluice_latency_seconds", stage, "From source to sink");
+}
+
+static enum status open_broker(struct sink *s, struct error *err)
+{
+    const struct stage_env *env = s->w.env;
+    struct reader_config in = {
+        .loop = s->w.loop,
+        .topic = env->opt->enhanced_topic,
+        .group = s->setup->opt->group,
+        .instance = env->instance,
+        .worker = s->w.index,
+        .events = {.arg = s,
+                   .assigned = on_assigned,
+                   .revoking = on_revoking,
+                   .lost = on_lost,
+                   .readable = on_readable,
+                   .connection = on_connection,
+                   .failed = on_failed},
+    };
+    enum status st = reader_open(env->broker, &in, &s->reader, err);
+    if (st != ST_OK)
+        return st;
+    struct writer_config out = {
+        .loop = s->w.loop,
+        .reader = s->reader,
+        .topics = {env->opt->dead_topic},
+        .topic_count = 1,
+        .delivery = AT_LEAST_ONCE,
+        .instance = env->instance,
+        .group = s->setup->opt->group,
+        .worker = s->w.index,
+        .events = {.arg = s,
+                   .committed = on_committed,
+                   .aborted = on_aborted,
+                   .writable = on_writable,
+                   .failed = on_failed},
+    };
+    return writer_open(env->broker, &out, &s->writer, err);
+}
+
+static enum status sink_open(struct worker *w, struct error *err)
+{
+    struct sink *s = (struct sink *)w;
+    s->setup = w->env->stage_opt;
+    s->store = stores[s->setup->opt->to];
+    s->store_ctx = mem_zalloc(s->store->ctx_size);
+    s->more = loop_idle_new(w->loop, pump, s);
+    headers_init(&s->headers);
+    open_metrics(s);
+    enum status st = open_broker(s, err);
+    if (st == ST_OK)
+        st = s->store->open(s->store_ctx, w->env->opt->enhanced_topic, s->setup->quiet, err);
+    return st;
+}
+
+static void sink_stop(struct worker *w)
+{
+    struct sink *s = (struct sink *)w;
+    s->stopping = true;
+    schedule(s);
+}
+
+static void sink_close(struct worker *w)
+{
+    struct sink *s = (struct sink *)w;
+    writer_close(s->writer);
+    reader_close(s->reader);
+    if (s->store != NULL)
+        s->store->close(s->store_ctx);
+    mem_free(s->store_ctx);
+    headers_fini(&s->headers);
+    loop_idle_free(s->more);
+    mem_free(s->parts);
+    mem_free(s->positions);
+    mem_free(s->lag);
+}
+
+const struct stage_ops sink_ops = {
+    .name = "sink",
+    .worker_size = sizeof(struct sink),
+    .open = sink_open,
+    .stop = sink_stop,
+    .close = sink_close,
+};
