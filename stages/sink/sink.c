@@ -34,11 +34,12 @@ struct sink {
     struct position *positions;
     struct gauge **lag;
     int32_t part_count;
-    struct record recs[TAKE_MAX];
+    struct record recs[TAKE_MAX]; /* read; [at, n) is still to be put */
+    size_t at, n;
     struct headers headers;
     struct loop_idle *more;
     bool stopping, revoking;
-    size_t letters; /* in the batch that is being filled */
+    size_t letters; /* in batches that are not confirmed */
     struct counter *in, *dead, *commits, *aborts;
     struct hist *latency;
 };
@@ -100,60 +101,55 @@ static void count(struct sink *s, const struct record *rec, int64_t now_us)
         hist_add(&tally->latency, now_us - sent_us);
 }
 
-/* Returns how many of the n records were put (or refused for good). */
-static size_t put(struct sink *s, size_t n)
+/* Puts what was read. False: the rest waits until the writer has room for a letter again. */
+static bool put(struct sink *s)
 {
     struct error err;
     int64_t now_us = clock_wall_us();
-    for (size_t i = 0; i < n; i++) {
-        const struct record *rec = &s->recs[i];
+    for (; s->at < s->n; s->at++) {
+        const struct record *rec = &s->recs[s->at];
         enum status st = s->store->put(s->store_ctx, rec, &err);
         if (st == ST_REJECT && !refuse(s, rec, &err))
-            return i;
+            return false;
         if (st == ST_OK)
             count(s, rec, now_us);
         else if (st != ST_REJECT) {
             worker_fail(&s->w, &err);
-            return i;
+            return false;
         }
         POINT("sink.put", s->w.env->opt->enhanced_topic, rec->partition, rec->offset);
         s->parts[rec->partition].next = rec->offset + 1;
     }
-    return n;
+    reader_release(s->reader, s->recs, s->n);
+    s->n = s->at = 0;
+    return true;
 }
 
 static bool take_some(struct sink *s, int32_t partition)
 {
     struct part *part = &s->parts[partition];
     struct error err;
-    size_t n = 0;
     if (!part->ours || part->dry || part->revoking)
         return false;
-    enum status st = reader_poll(s->reader, partition, s->recs, TAKE_MAX, TAKE_BYTES, &n, &err);
+    enum status st = reader_poll(s->reader, partition, s->recs, TAKE_MAX, TAKE_BYTES, &s->n, &err);
     if (st == ST_AGAIN)
         part->dry = true;
     else if (st != ST_OK)
         worker_fail(&s->w, &err);
     if (st != ST_OK)
         return false;
-    counter_add(s->in, n);
-    size_t done = put(s, n);
-    reader_release(s->reader, s->recs, n);
-    if (done < n && !s->stopping) {
-        error_set(&err, ST_FATAL, ERR_TEMPORARY,
-                  "the dead letters take nothing more now: what the store refused is read again "
-                  "after a restart");
-        worker_fail(&s->w, &err);
-    }
-    return done == n;
+    counter_add(s->in, s->n);
+    return put(s);
 }
 
 static bool take(struct sink *s)
 {
     bool more = false;
-    for (int round = 0; !s->stopping && round < TAKE_ROUNDS && (round == 0 || more); round++) {
+    if (s->stopping || !put(s))
+        return false;
+    for (int round = 0; round < TAKE_ROUNDS && (round == 0 || more); round++) {
         more = false;
-        for (int32_t i = 0; i < s->part_count; i++)
+        for (int32_t i = 0; i < s->part_count && s->n == 0; i++)
             if (take_some(s, i))
                 more = true;
     }
@@ -178,9 +174,8 @@ static void commit(struct sink *s)
         int64_t end = reader_end(s->reader, i);
         gauge_set(s->lag[i], end > part->next ? end - part->next : 0);
     }
-    if (n == 0 && s->letters == 0)
+    if (n == 0)
         return;
-    s->letters = 0;
     if (writer_commit(s->writer, s->positions, n, &number, &err) != ST_OK)
         worker_fail(&s->w, &err);
 }
@@ -303,20 +298,30 @@ static void on_committed(void *arg, uint64_t number)
 {
     struct sink *s = arg;
     UNUSED(number);
+    if (writer_idle(s->writer))
+        s->letters = 0;
     counter_add(s->commits, 1);
     schedule(s);
 }
 
-/* The records were stored already: only positions (and letters, whose records are read again) are
- * to be committed anew. */
+/* The records were stored already, so only their positions are committed anew. Letters are gone
+ * with the batch, and their records can only be read again by a new start. */
 static void on_aborted(void *arg, uint64_t first, const struct error *why)
 {
     struct sink *s = arg;
     log_line(LOG_WARN, "sink", "batch %llu was aborted and is committed again: %s",
              (unsigned long long)first, why->text);
+    counter_add(s->aborts, 1);
+    if (s->letters > 0) {
+        struct error err;
+        error_set(&err, ST_FATAL, ERR_TEMPORARY,
+                  "%zu dead letter(s) could not be written: start the sink again to read them anew",
+                  s->letters);
+        worker_fail(&s->w, &err);
+        return;
+    }
     for (int32_t i = 0; i < s->part_count; i++)
         s->parts[i].handed = -1;
-    counter_add(s->aborts, 1);
     schedule(s);
 }
 
@@ -404,6 +409,8 @@ static void sink_close(struct worker *w)
 {
     struct sink *s = (struct sink *)w;
     writer_close(s->writer);
+    if (s->n > 0)
+        reader_release(s->reader, s->recs, s->n);
     reader_close(s->reader);
     if (s->store != NULL)
         s->store->close(s->store_ctx);
