@@ -176,6 +176,11 @@ bool stage_ready(struct stage *s)
     return true;
 }
 
+const char *stage_name(const struct stage *s)
+{
+    return s->ops->name;
+}
+
 void stage_free(struct stage *s)
 {
     if (s == NULL)

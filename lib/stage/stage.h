@@ -67,6 +67,9 @@ enum status stage_result(struct stage *stage, struct error *err) MUST_CHECK;
 /* Whether all workers said worker_ready(true); for /readyz. Any thread. */
 bool stage_ready(struct stage *stage);
 
+/* ops->name. Any thread. */
+const char *stage_name(const struct stage *stage);
+
 /* Waits for the end of all workers. NULL is accepted. */
 void stage_free(struct stage *stage);
 

@@ -61,7 +61,7 @@ static enum status generate_open(void *ctx, const struct feed_config *cfg, struc
 
 #define PICK(list, random) ((list)[(random) % (sizeof(list) / sizeof *(list))])
 
-static enum feed_result generate_next(void *ctx, struct span *ret_line, struct error *err)
+static enum line_result generate_next(void *ctx, struct span *ret_line, struct error *err)
 {
     struct generator *g = ctx;
     UNUSED(err);
@@ -77,7 +77,7 @@ static enum feed_result generate_next(void *ctx, struct span *ret_line, struct e
     buf_add_str(&g->line, PICK(endings, (r >> 32) & 0xffff));
     buf_add_str(&g->line, "\"}");
     *ret_line = buf_span(&g->line);
-    return FEED_LINE;
+    return LINE_READ;
 }
 
 static bool generate_rewind(void *ctx)

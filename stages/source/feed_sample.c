@@ -15,18 +15,18 @@ static enum status sample_open(void *ctx, const struct feed_config *cfg, struct 
     return ST_OK;
 }
 
-static enum feed_result sample_next(void *ctx, struct span *ret_line, struct error *err)
+static enum line_result sample_next(void *ctx, struct span *ret_line, struct error *err)
 {
     struct sample *s = ctx;
     UNUSED(err);
     if (s->at >= embedded_posts_jsonl_size)
-        return FEED_END;
+        return LINE_END;
     const char *start = embedded_posts_jsonl + s->at;
     size_t left = embedded_posts_jsonl_size - s->at;
     const char *end = memchr(start, '\n', left);
     *ret_line = span_make(start, end == NULL ? left : (size_t)(end - start));
     s->at += ret_line->n + 1;
-    return FEED_LINE;
+    return LINE_READ;
 }
 
 static bool sample_rewind(void *ctx)

@@ -175,24 +175,24 @@ static void take_line(struct source *s)
 {
     struct span line;
     struct error err;
-    enum feed_result res = s->feed->next(s->feed_ctx, &line, &err);
-    if (res == FEED_WAIT)
+    enum line_result res = s->feed->next(s->feed_ctx, &line, &err);
+    if (res == LINE_WAIT)
         s->waiting = true;
-    else if (res == FEED_END)
+    else if (res == LINE_END)
         feed_ended(s);
-    else if (res == FEED_ERROR)
+    else if (res == LINE_ERROR)
         worker_fail(&s->w, &err);
-    if (res != FEED_LINE && res != FEED_TOO_LONG)
+    if (res != LINE_READ && res != LINE_TOO_LONG)
         return;
     s->line++;
-    if (res == FEED_LINE && is_blank(line))
+    if (res == LINE_READ && is_blank(line))
         return;
     s->taken++;
-    if (res == FEED_LINE) {
+    if (res == LINE_READ) {
         accept(s, line);
         return;
     }
-    error_reject(&err, REASON_post_too_large, "the line is longer than %d bytes", FEED_LINE_MAX);
+    error_reject(&err, REASON_post_too_large, "the line is longer than %d bytes", LINE_MAX_BYTES);
     refuse(s, line, &err);
 }
 

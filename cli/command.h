@@ -1,0 +1,54 @@
+/* A command of the program: one file each, in this table's terms. Main thread. */
+#ifndef SLUICE_CLI_COMMAND_H
+#define SLUICE_CLI_COMMAND_H
+
+#include "lib/base/error.h"
+#include "lib/broker/broker.h"
+#include "lib/config/config.h"
+#include "lib/config/general.h"
+#include "lib/enrich/enrich.h"
+#include "lib/stage/options.h"
+#include "stages/enhance/options.h"
+#include "stages/sink/options.h"
+#include "stages/source/options.h"
+
+/* What a command runs with: the configuration, by owner. */
+struct app {
+    const struct command *command;
+    struct config *cfg;
+    const struct general_options *general;
+    const struct broker_options *broker;
+    const struct stage_options *stage;
+    const struct source_options *source;
+    const struct enhance_options *enhance;
+    const struct enrich_options *enrich;
+    const struct sink_options *sink;
+    const void *own; /* of command->own */
+    int exit_code;   /* when run returns ST_OK */
+};
+
+enum { COMMAND_TABLES_MAX = 10 };
+
+struct command {
+    const char *name;
+    const char *summary;                                   /* one line */
+    const char *synopsis;                                  /* what follows "sluice" */
+    const char *examples;                                  /* lines */
+    const struct option_table *tables[COMMAND_TABLES_MAX]; /* whose flags it takes */
+    const struct option_table *own; /* flags of this command alone, or NULL */
+    size_t max_arguments;
+    enum status (*run)(struct app *app, struct error *err);
+};
+
+extern const struct command run_command, source_command, enhance_command, sink_command,
+    enrich_command, topics_command, tap_command, check_command, config_command, healthcheck_command,
+    version_command;
+
+/* Every table of the program, for environment, file and documents. */
+extern const struct option_table *const all_tables[];
+extern const size_t all_table_count;
+
+/* The exit code that belongs to an error, as DESIGN's contract and docs/OPERATIONS list them. */
+int exit_code_of(enum error_kind kind);
+
+#endif

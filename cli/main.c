@@ -1,0 +1,173 @@
+/* The program: finds the command, loads the configuration, runs it, and turns what went wrong into
+ * one line and an exit code. Only cli/ exits and prints tables. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "cli/command.h"
+#include "lib/base/log.h"
+#include "lib/base/mem.h"
+#include "lib/base/point.h"
+
+extern char **environ;
+
+static const struct command *const commands[] = {
+    &run_command,    &source_command,      &enhance_command, &sink_command,
+    &enrich_command, &topics_command,      &tap_command,     &check_command,
+    &config_command, &healthcheck_command, &version_command,
+};
+enum { COMMANDS = sizeof commands / sizeof *commands };
+
+const struct option_table *const all_tables[] = {
+    &general_option_table, &broker_option_table, &stage_option_table, &source_option_table,
+    &enhance_option_table, &enrich_option_table, &sink_option_table,
+};
+const size_t all_table_count = sizeof all_tables / sizeof *all_tables;
+
+int exit_code_of(enum error_kind kind)
+{
+    static const int codes[] = {
+        [ERR_FAILED] = 1,  [ERR_USAGE] = 2, [ERR_UNAVAILABLE] = 69,
+        [ERR_BUG] = 70,    [ERR_IO] = 74,   [ERR_TEMPORARY] = 75,
+        [ERR_FENCED] = 76, [ERR_AUTH] = 77, [ERR_CONFIG] = 78,
+    };
+    return (unsigned)kind < sizeof codes / sizeof *codes ? codes[kind] : 1;
+}
+
+static int columns(void)
+{
+    struct winsize size;
+    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col >= 40)
+        return size.ws_col < 120 ? size.ws_col : 120;
+    return 100;
+}
+
+static void print_overview(FILE *out)
+{
+    fprintf(out, "sluice: source -> raw_posts -> enhance -> enhanced_posts -> sink\n\n"
+                 "Usage: sluice COMMAND [OPTION]...\n\nCommands:\n");
+    for (int i = 0; i < COMMANDS; i++)
+        fprintf(out, "  %-12s %s\n", commands[i]->name, commands[i]->summary);
+    fprintf(out, "\nsluice COMMAND --help shows the options of a command and examples.\n"
+                 "Begin with: sluice run\n");
+}
+
+static size_t table_count(const struct command *command)
+{
+    size_t n = 0;
+    while (n < COMMAND_TABLES_MAX && command->tables[n] != NULL)
+        n++;
+    return n;
+}
+
+static void print_command_help(const struct command *command)
+{
+    printf("%s\n\nUsage: sluice %s\n\n%s%s", command->summary, command->synopsis,
+           command->examples[0] == '\0' ? "" : "Examples:\n", command->examples);
+    if (command->own != NULL)
+        config_print_help(&command->own, 1, columns(), stdout);
+    config_print_help(command->tables, table_count(command), columns(), stdout);
+}
+
+static const struct command *find_command(const char *name)
+{
+    for (int i = 0; i < COMMANDS; i++)
+        if (strcmp(commands[i]->name, name) == 0)
+            return commands[i];
+    return NULL;
+}
+
+static bool wants_help(int argc, char **argv)
+{
+    for (int i = 0; i < argc && strcmp(argv[i], "--") != 0; i++)
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
+            return true;
+    return false;
+}
+
+static enum status load(struct app *app, int argc, char **argv, struct error *err)
+{
+    const struct command *command = app->command;
+    const struct option_table *active[COMMAND_TABLES_MAX + 1];
+    const struct option_table *known[COMMAND_TABLES_MAX + 1];
+    size_t n = table_count(command), all = all_table_count;
+    memcpy(active, command->tables, n * sizeof *active);
+    memcpy(known, all_tables, all * sizeof *known);
+    if (command->own != NULL)
+        active[n++] = known[all++] = command->own;
+    struct config_source src = {.tables = known,
+                                .table_count = all,
+                                .active = active,
+                                .active_count = n,
+                                .argc = argc,
+                                .argv = argv,
+                                .env = environ,
+                                .max_arguments = command->max_arguments};
+    enum status st = config_load(&src, &app->cfg, err);
+    if (st != ST_OK)
+        return st;
+    app->general = config_section(app->cfg, &general_option_table);
+    app->broker = config_section(app->cfg, &broker_option_table);
+    app->stage = config_section(app->cfg, &stage_option_table);
+    app->source = config_section(app->cfg, &source_option_table);
+    app->enhance = config_section(app->cfg, &enhance_option_table);
+    app->enrich = config_section(app->cfg, &enrich_option_table);
+    app->sink = config_section(app->cfg, &sink_option_table);
+    app->own = command->own == NULL ? NULL : config_section(app->cfg, command->own);
+    return ST_OK;
+}
+
+static void exhausted(const char *what)
+{
+    fprintf(stderr, "sluice: out of %s; what was not committed is done again after a restart\n",
+            what);
+    _exit(exit_code_of(ERR_TEMPORARY));
+}
+
+static int run(const struct command *command, int argc, char **argv)
+{
+    struct app app = {.command = command};
+    struct error err = {0};
+    enum status st = load(&app, argc, argv, &err);
+    if (st == ST_OK) {
+        log_setup((enum log_level)app.general->log_level, (enum log_format)app.general->log_format);
+        point_setup();
+        st = command->run(&app, &err);
+    }
+    config_free(app.cfg);
+    if (st == ST_OK)
+        return app.exit_code;
+    fprintf(stderr, "sluice %s: %s\n", command->name, err.text);
+    if (err.kind == ERR_USAGE)
+        fprintf(stderr, "Try: sluice %s --help\n", command->name);
+    return exit_code_of(err.kind);
+}
+
+int main(int argc, char **argv)
+{
+    mem_on_exhausted(exhausted);
+    const char *name = argc > 1 ? argv[1] : NULL;
+    if (name == NULL || strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 ||
+        (strcmp(name, "help") == 0 && argc == 2)) {
+        print_overview(name == NULL ? stderr : stdout);
+        return name == NULL ? exit_code_of(ERR_USAGE) : 0;
+    }
+    if (strcmp(name, "--version") == 0)
+        name = "version";
+    bool help = strcmp(name, "help") == 0;
+    const struct command *command = find_command(help ? argv[2] : name);
+    if (command == NULL) {
+        fprintf(stderr, "sluice: no command '%s'; the commands are:", help ? argv[2] : name);
+        for (int i = 0; i < COMMANDS; i++)
+            fprintf(stderr, " %s", commands[i]->name);
+        fprintf(stderr, "\n");
+        return exit_code_of(ERR_USAGE);
+    }
+    if (help || wants_help(argc - 2, argv + 2)) {
+        print_command_help(command);
+        return 0;
+    }
+    return run(command, argc - 2, argv + 2);
+}

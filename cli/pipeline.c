@@ -1,0 +1,236 @@
+/* Stages in a process: see pipeline.h. The main thread only waits; the work is done by workers. */
+#include "cli/pipeline.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/base/clock.h"
+#include "lib/base/log.h"
+#include "lib/base/mem.h"
+
+enum { WAIT_MS = 1000, DRAIN_POLL_MS = 5, DRAIN_POLL_MAX_MS = 200, STOP_GRACE_MS = 10000 };
+
+/* --- health --- */
+
+static bool all_healthy(void *arg, struct buf *why)
+{
+    struct pipeline *p = arg;
+    struct error err;
+    for (int i = 0; i < atomic_load(&p->started); i++) {
+        if (stage_result(p->stages[i], &err) != ST_OK) {
+            buf_add_str(why, err.text);
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool all_ready(void *arg, struct buf *why)
+{
+    struct pipeline *p = arg;
+    if (life_signal(p->life) != 0) {
+        buf_add_str(why, "stopping");
+        return false;
+    }
+    for (int i = 0; i < atomic_load(&p->started); i++) {
+        if (!stage_ready(p->stages[i])) {
+            buf_add_str(why, "waiting for partitions or for the broker");
+            return false;
+        }
+    }
+    return atomic_load(&p->started) > 0;
+}
+
+static enum status open_http(struct pipeline *p, int port, struct error *err)
+{
+    const char *address = p->app->stage->http;
+    char usual[32];
+    if (address == NULL || strcmp(address, "off") == 0)
+        return ST_OK;
+    if (strcmp(address, "on") == 0) {
+        snprintf(usual, sizeof usual, "127.0.0.1:%d", port);
+        address = usual;
+    }
+    struct http_config cfg = {.address = address,
+                              .metrics = p->metrics,
+                              .arg = p,
+                              .healthy = all_healthy,
+                              .ready = all_ready};
+    enum status st = http_start(&cfg, &p->http, err);
+    if (st == ST_OK)
+        log_line(LOG_INFO, p->app->command->name, "metrics and health on %s, port %d", address,
+                 http_port(p->http));
+    return st;
+}
+
+/* --- open --- */
+
+static enum status make_topics(struct pipeline *p, bool single, struct error *err)
+{
+    const struct stage_options *opt = p->app->stage;
+    const char *topics[] = {opt->raw_topic, opt->enhanced_topic, opt->dead_topic};
+    int32_t partitions = single && !config_is_set(p->app->cfg, "partitions") ? 1 : 0;
+    for (size_t i = 0; i < sizeof topics / sizeof *topics; i++) {
+        bool made = false;
+        enum status st =
+            broker_topic_ensure(p->broker, topics[i], TOPIC_PLAIN, partitions, &made, err);
+        if (st != ST_OK)
+            return st;
+        if (made)
+            log_line(LOG_DEBUG, p->app->command->name, "made topic %s", topics[i]);
+    }
+    return ST_OK;
+}
+
+enum status pipeline_open(struct pipeline *p, struct app *app, const char *name, int port,
+                          bool single, struct error *err)
+{
+    p->app = app;
+    p->instance.lock_fd = -1;
+    p->life = life_open();
+    p->metrics = metrics_new();
+    source_run_id(p->run_id);
+    p->source = (struct source_setup){.opt = app->source,
+                                      .run_id = p->run_id,
+                                      .quiet = app->general->quiet,
+                                      .sent = &p->sent,
+                                      .refused = &p->refused};
+    p->enhance = (struct enhance_setup){.opt = app->enhance, .enrich = app->enrich};
+    p->sink =
+        (struct sink_setup){.opt = app->sink, .quiet = app->general->quiet, .tally = &p->tally};
+    enum status st = open_http(p, port, err);
+    if (st == ST_OK)
+        st = broker_open(app->broker, &p->broker, err);
+    if (st == ST_OK)
+        st = instance_open(&p->instance, name, app->stage, err);
+    if (st == ST_OK)
+        st = make_topics(p, single, err);
+    return st;
+}
+
+void pipeline_close(struct pipeline *p)
+{
+    http_stop(p->http);
+    for (int i = 0; i < atomic_load(&p->started); i++)
+        stage_free(p->stages[i]);
+    broker_close(p->broker);
+    instance_close(&p->instance);
+    metrics_free(p->metrics);
+    life_close(p->life);
+}
+
+/* --- start --- */
+
+static enum status start(struct pipeline *p, const struct stage_ops *ops, const void *setup,
+                         int workers, struct stage **ret, struct error *err)
+{
+    int n = atomic_load(&p->started);
+    p->env[n] = (struct stage_env){.broker = p->broker,
+                                   .metrics = p->metrics,
+                                   .broker_opt = p->app->broker,
+                                   .opt = p->app->stage,
+                                   .instance = p->instance.name,
+                                   .stage_opt = setup};
+    enum status st = stage_start(ops, &p->env[n], workers, p->life, &p->stages[n], err);
+    if (st == ST_OK) {
+        *ret = p->stages[n];
+        atomic_store(&p->started, n + 1);
+    }
+    return st;
+}
+
+enum status pipeline_start_source(struct pipeline *p, struct stage **ret, struct error *err)
+{
+    return start(p, &source_ops, &p->source, 1, ret, err);
+}
+
+enum status pipeline_start_enhance(struct pipeline *p, struct stage **ret, struct error *err)
+{
+    return start(p, &enhance_ops, &p->enhance, (int)p->app->stage->workers, ret, err);
+}
+
+enum status pipeline_start_sink(struct pipeline *p, const char *run_id, struct stage **ret,
+                                struct error *err)
+{
+    p->sink.run_id = run_id;
+    return start(p, &sink_ops, &p->sink, 1, ret, err);
+}
+
+/* --- wait --- */
+
+static enum status first_failure(struct pipeline *p, struct error *err)
+{
+    for (int i = 0; i < atomic_load(&p->started); i++) {
+        enum status st = stage_result(p->stages[i], err);
+        if (st != ST_OK)
+            return st;
+    }
+    return ST_OK;
+}
+
+bool pipeline_interrupted(const struct pipeline *p)
+{
+    return life_signal(p->life) != 0;
+}
+
+enum status pipeline_wait(struct pipeline *p, struct stage *stage, struct error *err)
+{
+    enum status st;
+    while ((st = first_failure(p, err)) == ST_OK && !stage_ended(stage) && !pipeline_interrupted(p))
+        life_wait(p->life, WAIT_MS);
+    return st;
+}
+
+enum status pipeline_drain(struct pipeline *p, const char *group, const char *topic,
+                           struct error *err)
+{
+    struct drain d = {0};
+    bool reached = false;
+    enum status st = drain_begin(&d, p->broker, group, topic, p->app->broker->timeout_ms, err);
+    for (int wait_ms = DRAIN_POLL_MS; st == ST_OK && !reached && !pipeline_interrupted(p);) {
+        st = drain_reached(&d, &reached, err);
+        if (st == ST_OK)
+            st = first_failure(p, err);
+        if (st != ST_OK || reached)
+            break;
+        life_wait(p->life, wait_ms);
+        wait_ms = wait_ms * 5 / 4 + 1 < DRAIN_POLL_MAX_MS ? wait_ms * 5 / 4 + 1 : DRAIN_POLL_MAX_MS;
+    }
+    drain_fini(&d);
+    return st;
+}
+
+/* --- stop --- */
+
+static enum status stop_one(struct pipeline *p, struct stage *stage, struct error *err)
+{
+    int64_t deadline = clock_mono_ms() + p->app->stage->drain_timeout_ms + STOP_GRACE_MS;
+    stage_stop(stage);
+    while (!stage_ended(stage)) {
+        int64_t left = deadline - clock_mono_ms();
+        if (left <= 0)
+            return error_set(
+                err, ST_FATAL, ERR_TEMPORARY,
+                "the end was not reached in time; what was not committed is done again "
+                "after a restart");
+        life_wait(p->life, left < WAIT_MS ? (int)left : WAIT_MS);
+    }
+    return ST_OK;
+}
+
+enum status pipeline_stop(struct pipeline *p, struct error *err)
+{
+    const struct stage_ops *const flow[] = {&source_ops, &enhance_ops, &sink_ops};
+    enum status st = ST_OK;
+    for (size_t f = 0; f < sizeof flow / sizeof *flow; f++) {
+        for (int i = 0; i < atomic_load(&p->started) && st == ST_OK; i++)
+            if (stage_name(p->stages[i]) == flow[f]->name)
+                st = stop_one(p, p->stages[i], err);
+    }
+    if (st != ST_OK) { /* a worker hangs: joining it would hang as well */
+        fprintf(stderr, "sluice %s: %s\n", p->app->command->name, err->text);
+        _exit(exit_code_of(err->kind));
+    }
+    return first_failure(p, err);
+}

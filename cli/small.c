@@ -1,0 +1,133 @@
+/* The commands that need no broker: config, healthcheck, version. */
+#include <jansson.h>
+#include <stdio.h>
+#include <sys/utsname.h>
+
+#include "cli/command.h"
+#include "lib/metrics/http.h"
+
+/* --- config --- */
+
+struct config_flags {
+    bool json, markdown;
+};
+
+static const struct option config_rows[] = {
+    {.key = "json",
+     OPTION_AT_BOOL(struct config_flags, json),
+     .fallback = "false",
+     .flag_only = true,
+     .help = "as JSON"},
+    {.key = "markdown",
+     OPTION_AT_BOOL(struct config_flags, markdown),
+     .fallback = "false",
+     .flag_only = true,
+     .help = "print the reference of all options (docs/CONFIGURATION.md)"},
+};
+static const struct option_table config_flags_table =
+    OPTION_TABLE("Output", config_rows, struct config_flags);
+
+static enum status run_config(struct app *app, struct error *err)
+{
+    const struct config_flags *own = app->own;
+    UNUSED(err);
+    if (own->markdown)
+        config_print_markdown(all_tables, all_table_count, stdout);
+    else if (own->json)
+        config_print_json(app->cfg, stdout);
+    else
+        config_print(app->cfg, stdout);
+    return ST_OK;
+}
+
+const struct command config_command = {
+    .name = "config",
+    .summary = "show the effective configuration and where each value comes from",
+    .synopsis = "config [--json] [OPTION]...",
+    .examples = "  sluice config\n"
+                "  sluice config --config sluice.yaml --json\n\n",
+    .tables = {&general_option_table, &broker_option_table, &stage_option_table,
+               &source_option_table, &enhance_option_table, &enrich_option_table,
+               &sink_option_table},
+    .own = &config_flags_table,
+    .run = run_config,
+};
+
+/* --- healthcheck --- */
+
+struct health_flags {
+    bool live;
+    int64_t timeout_ms;
+};
+
+static const struct option health_rows[] = {
+    {.key = "live",
+     OPTION_AT_BOOL(struct health_flags, live),
+     .fallback = "false",
+     .flag_only = true,
+     .help = "ask /healthz (is it alive) instead of /readyz (does it work)"},
+    {.key = "timeout",
+     .arg = "TIME",
+     OPTION_AT_DURATION(struct health_flags, timeout_ms),
+     .fallback = "3 s",
+     .flag_only = true,
+     .help = "how long to wait for the answer"},
+};
+static const struct option_table health_table =
+    OPTION_TABLE("Health check", health_rows, struct health_flags);
+
+static enum status run_health(struct app *app, struct error *err)
+{
+    const struct health_flags *own = app->own;
+    const char *address =
+        config_argument_count(app->cfg) > 0 ? config_argument(app->cfg, 0) : app->stage->http;
+    struct buf body = {0};
+    int code = 0;
+    if (address == NULL)
+        return error_set(err, ST_FATAL, ERR_USAGE,
+                         "which process? give its address: sluice healthcheck 127.0.0.1:9402");
+    enum status st = http_get(address, own->live ? "/healthz" : "/readyz", (int)own->timeout_ms,
+                              &code, &body, err);
+    if (st == ST_OK && code != 200)
+        st = error_set(err, ST_FATAL, ERR_FAILED, "%s answers %d: %.*s", address, code, (int)body.n,
+                       body.p);
+    if (st == ST_OK)
+        fwrite(body.p, 1, body.n, stdout);
+    buf_fini(&body);
+    return st;
+}
+
+const struct command healthcheck_command = {
+    .name = "healthcheck",
+    .summary = "ask a running stage whether it is ready (for containers)",
+    .synopsis = "healthcheck [ADDRESS:PORT] [--live]",
+    .examples = "  sluice healthcheck 127.0.0.1:9402\n\n",
+    .tables = {&general_option_table, &stage_option_table},
+    .own = &health_table,
+    .max_arguments = 1,
+    .run = run_health,
+};
+
+/* --- version --- */
+
+static enum status run_version(struct app *app, struct error *err)
+{
+    struct utsname u;
+    UNUSED(app);
+    UNUSED(err);
+    printf("sluice %s\n", SLUICE_VERSION);
+    broker_print_versions(stdout);
+    printf("jansson %s\n", JANSSON_VERSION);
+    if (uname(&u) == 0)
+        printf("%s %s %s\n", u.sysname, u.release, u.machine);
+    return ST_OK;
+}
+
+const struct command version_command = {
+    .name = "version",
+    .summary = "show the versions of sluice and its libraries (for bug reports)",
+    .synopsis = "version",
+    .examples = "",
+    .tables = {&general_option_table},
+    .run = run_version,
+};
