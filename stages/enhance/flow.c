@@ -161,11 +161,28 @@ static void send(struct enhance *e)
 static size_t collect_positions(struct enhance *e)
 {
     size_t n = 0;
-    for (int32_t i = 0; i < e->win_count; i++)
-        if (e->wins[i] != NULL && window_has_news(e->wins[i]))
-            e->positions[n++] = (struct position){
-                .partition = i, .offset = window_position(e->wins[i]), .metadata = ""};
+    for (int32_t i = 0; i < e->win_count; i++) {
+        if (e->wins[i] == NULL)
+            continue;
+        int64_t at = window_position(e->wins[i], reader_position(e->reader, i));
+        if (at >= 0)
+            e->positions[n++] = (struct position){.partition = i, .offset = at, .metadata = ""};
+    }
     return n;
+}
+
+/* Whether we must still wait after an abort: what made it may take a while to pass. */
+static bool backs_off(struct enhance *e)
+{
+    if (e->retry_at_ns == 0)
+        return false;
+    int64_t left_ns = e->retry_at_ns - clock_mono_ns();
+    if (left_ns <= 0) {
+        e->retry_at_ns = 0;
+        return false;
+    }
+    loop_timer_start(e->commit_timer, (left_ns + 999999) / 1000000);
+    return true;
 }
 
 static bool is_due(struct enhance *e)
@@ -183,11 +200,13 @@ static bool is_due(struct enhance *e)
 /* Returns whether a batch was handed over: then there is room for the next one. */
 static bool commit(struct enhance *e)
 {
-    if (e->batch_records == 0 || !writer_can_commit(e->writer) || !is_due(e))
+    if (!writer_can_commit(e->writer) || backs_off(e) || (e->batch_records > 0 && !is_due(e)))
         return false;
     struct error err;
     uint64_t number = 0;
     size_t n = collect_positions(e);
+    if (n == 0)
+        return false;
     enum status st = writer_commit(e->writer, e->positions, n, &number, &err);
     if (st != ST_OK) {
         assert(st != ST_AGAIN); /* writer_can_commit said yes */
@@ -196,7 +215,7 @@ static bool commit(struct enhance *e)
     }
     POINT("enhance.handed", e->w.env->opt->raw_topic, -1, (int64_t)number);
     for (size_t i = 0; i < n; i++)
-        window_handed(e->wins[e->positions[i].partition], number);
+        window_handed(e->wins[e->positions[i].partition], number, e->positions[i].offset);
     e->batch_records = 0;
     e->blocked = false;
     return true;
@@ -251,6 +270,7 @@ void enhance_confirm(struct enhance *e, uint64_t batch)
         if (e->wins[i] != NULL)
             release_window(e, e->wins[i], batch, now_us);
     counter_add(e->commits, 1);
+    backoff_reset(&e->retry);
 }
 
 void enhance_resend(struct enhance *e)
@@ -261,6 +281,7 @@ void enhance_resend(struct enhance *e)
     e->batch_records = 0;
     e->blocked = false;
     counter_add(e->aborts, 1);
+    e->retry_at_ns = clock_mono_ns() + backoff_next(&e->retry) * 1000000;
 }
 
 /* --- all of it --- */

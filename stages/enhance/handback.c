@@ -43,6 +43,7 @@ void enhance_assign(struct enhance *e, const struct position *pos, size_t n, uin
         enhance_drop(e, pos[i].partition);
         e->wins[pos[i].partition] =
             window_new(e, &e->pool, pos[i].partition, epoch, (size_t)e->opt->window_posts);
+        e->wins[pos[i].partition]->position = pos[i].offset;
     }
     log_line(LOG_INFO, "enhance", "worker %d: %zu partition(s) of %s assigned", e->w.index, n,
              e->w.env->opt->raw_topic);

@@ -18,8 +18,12 @@ struct window *window_new(void *owner, struct slot_pool *pool, int32_t partition
 {
     size_t n = power_of_two(max_posts);
     struct window *win = mem_zalloc(sizeof *win);
-    *win = (struct window){
-        .owner = owner, .pool = pool, .mask = n - 1, .partition = partition, .epoch = epoch};
+    *win = (struct window){.owner = owner,
+                           .pool = pool,
+                           .mask = n - 1,
+                           .partition = partition,
+                           .epoch = epoch,
+                           .position = -1};
     win->ring = mem_array(n, sizeof(struct slot *));
     return win;
 }
@@ -85,19 +89,22 @@ void window_sent(struct window *win)
     win->sent++;
 }
 
-bool window_has_news(const struct window *win)
+int64_t window_position(const struct window *win, int64_t read_to)
 {
-    return win->sent > win->handed;
+    int64_t position = win->position;
+    if (win->sent > win->handed)
+        position = win->ring[(win->sent - 1) & win->mask]->rec.offset + 1;
+    if (win->sent == win->tail && read_to > position)
+        position = read_to;
+    return position > win->position ? position : -1;
 }
 
-int64_t window_position(const struct window *win)
+void window_handed(struct window *win, uint64_t number, int64_t position)
 {
-    return win->ring[(win->sent - 1) & win->mask]->rec.offset + 1;
-}
-
-void window_handed(struct window *win, uint64_t number)
-{
-    assert(window_has_news(win) && win->mark_count < WINDOW_MARKS);
+    win->position = position;
+    if (win->sent == win->handed)
+        return; /* no slot rides in it */
+    assert(win->mark_count < WINDOW_MARKS);
     win->marks[win->mark_count].batch = number;
     win->marks[win->mark_count++].sent = win->sent;
     win->handed = win->sent;
@@ -130,4 +137,5 @@ void window_aborted(struct window *win)
 {
     win->sent = win->handed = win->head;
     win->mark_count = 0;
+    win->position = -1;
 }

@@ -8,7 +8,8 @@
  *    is in a batch that is not confirmed; the frontier is the first slot that is not done.
  * 2. Slots leave in offset order, and keep bytes and answers until their batch is confirmed: after
  *    an abort the same slots are sent again; nothing is read or asked a second time.
- * 3. The position of a batch is one past the last slot that is in it.
+ * 3. The position of a batch is one past the last slot that is in it (or where the reader stands,
+ *    when all that it gave is in it).
  *
  * Knows neither broker nor enricher: it only keeps order. Loop thread only. */
 #ifndef SLUICE_ENHANCE_WINDOW_H
@@ -40,7 +41,8 @@ struct window {
     struct slot **ring; /* a power of two of them */
     size_t mask;
     uint64_t head, sent, tail;
-    uint64_t handed; /* `sent` at the last hand-over */
+    uint64_t handed;  /* `sent` at the last hand-over */
+    int64_t position; /* in the last batch handed over; -1: none */
     int32_t partition;
     uint32_t epoch;
     size_t bytes; /* of the records in it */
@@ -77,14 +79,12 @@ struct slot *window_next(struct window *win);
 /* That slot is in the batch now. */
 void window_sent(struct window *win);
 
-/* Whether anything was sent since the last hand-over. */
-bool window_has_news(const struct window *win);
-
-/* The position that rides in the batch to be handed over now. Only with news. */
-int64_t window_position(const struct window *win);
+/* The position that rides in the batch to be handed over now, or -1 when it has not moved.
+ * `read_to` is where the reader stands: it counts when everything that was read is sent. */
+int64_t window_position(const struct window *win, int64_t read_to);
 
 /* The batch `number` was handed over with that position. */
-void window_handed(struct window *win, uint64_t number);
+void window_handed(struct window *win, uint64_t number, int64_t position);
 
 /* Batch `number` is durable: the slots before this index may be taken off with window_pop. */
 uint64_t window_confirmed(struct window *win, uint64_t number);

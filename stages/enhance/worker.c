@@ -2,6 +2,7 @@
  * calls of flow.c and handback.c. Nothing is decided here. */
 #include "stages/enhance/worker.h"
 
+#include "lib/base/clock.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
 
@@ -149,6 +150,7 @@ static enum status enhance_open(struct worker *w, struct error *err)
     e->limits = (struct post_limits){.max_bytes = (size_t)e->opt->max_bytes,
                                      .max_depth = (int)e->opt->max_depth};
     e->commit_interval_ns = w->env->broker_opt->commit_interval_ms * 1000000;
+    backoff_init(&e->retry, 5, 1000, (uint64_t)clock_mono_ns());
     e->more = loop_idle_new(w->loop, enhance_pump, e);
     e->commit_timer = loop_timer_new(w->loop, on_commit_time, e);
     e->give_up_timer = loop_timer_new(w->loop, on_give_up_time, e);

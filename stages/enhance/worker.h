@@ -8,6 +8,7 @@
 #ifndef SLUICE_ENHANCE_WORKER_H
 #define SLUICE_ENHANCE_WORKER_H
 
+#include "lib/base/backoff.h"
 #include "stages/enhance/enhance.h"
 #include "stages/enhance/output.h"
 #include "stages/enhance/window.h"
@@ -39,6 +40,8 @@ struct enhance {
     size_t batch_records;
     int64_t batch_since_ns;
     int64_t commit_interval_ns;
+    struct backoff retry; /* after aborts */
+    int64_t retry_at_ns;  /* no commit before; 0: at any time */
     struct counter *in, *enhanced, *commits, *aborts, *abandoned;
     struct counter *dead[REASON_COUNT]; /* made at the first letter of that reason */
     struct gauge *in_flight, **lag;

@@ -167,6 +167,9 @@ static void commit(struct sink *s)
         return;
     for (int32_t i = 0; i < s->part_count; i++) {
         struct part *part = &s->parts[i];
+        int64_t read_to = part->ours && s->n == 0 ? reader_position(s->reader, i) : -1;
+        if (read_to > part->next)
+            part->next = read_to;
         if (!part->ours || part->next <= part->handed)
             continue;
         s->positions[n++] = (struct position){.partition = i, .offset = part->next, .metadata = ""};

@@ -1,0 +1,106 @@
+/* sluice check: says what is wrong before it goes wrong: the configuration (loading it is half of
+ * the check), then broker, topics and enricher. Changes nothing. */
+#include <stdio.h>
+
+#include "cli/command.h"
+#include "lib/stage/options.h"
+
+struct check_flags {
+    bool offline;
+};
+
+static const struct option rows[] = {
+    {.key = "offline",
+     OPTION_AT_BOOL(struct check_flags, offline),
+     .fallback = "false",
+     .flag_only = true,
+     .help = "look at the configuration only, connect to nothing"},
+};
+static const struct option_table flags = OPTION_TABLE("Check", rows, struct check_flags);
+
+static enum status check_names(struct app *app, struct error *err)
+{
+    const struct stage_options *s = app->stage;
+    const char *names[] = {s->raw_topic, s->enhanced_topic, s->dead_topic};
+    for (size_t i = 0; i < 3; i++)
+        for (size_t j = i + 1; j < 3; j++)
+            if (span_is(span_of(names[i]), names[j]))
+                return error_set(err, ST_FATAL, ERR_CONFIG,
+                                 "the topics raw, enhanced and dead must differ: '%s' stands twice",
+                                 names[i]);
+    int64_t transaction = app->broker->transaction_timeout_ms;
+    if (transaction > 0 && transaction >= app->broker->session_timeout_ms)
+        return error_set(err, ST_FATAL, ERR_CONFIG,
+                         "transaction-timeout (%lld ms) must be below session-timeout (%lld ms)",
+                         (long long)transaction, (long long)app->broker->session_timeout_ms);
+    return ST_OK;
+}
+
+static enum status check_topic(struct app *app, struct broker *broker, const char *topic,
+                               struct error *err)
+{
+    int32_t count = 0;
+    enum status st = broker_partitions(broker, topic, &count, err);
+    if (st == ST_OK && count > 0)
+        printf("ok    topic %s: %d partition(s)\n", topic, (int)count);
+    else if (st == ST_OK)
+        printf(
+            "note  topic %s: missing; it will be made with %lld partition(s) at the first start\n",
+            topic, (long long)app->broker->partitions);
+    return st;
+}
+
+static enum status check_broker(struct app *app, struct error *err)
+{
+    struct broker *broker = NULL;
+    const struct stage_options *s = app->stage;
+    enum status st = broker_open(app->broker, &broker, err);
+    if (st == ST_OK) {
+        printf("ok    broker %s answers\n", broker_name(broker));
+        st = check_topic(app, broker, s->raw_topic, err);
+    }
+    if (st == ST_OK)
+        st = check_topic(app, broker, s->enhanced_topic, err);
+    if (st == ST_OK)
+        st = check_topic(app, broker, s->dead_topic, err);
+    broker_close(broker);
+    return st;
+}
+
+static enum status check_enricher(struct app *app, struct error *err)
+{
+    struct loop *loop = loop_new();
+    struct enricher *enricher = NULL;
+    enum status st = enricher_open(app->enrich, loop, &enricher, err);
+    if (st == ST_OK)
+        printf("ok    enricher %s\n", enricher_name(enricher));
+    enricher_close(enricher);
+    loop_free(loop);
+    return st;
+}
+
+static enum status run(struct app *app, struct error *err)
+{
+    const struct check_flags *own = app->own;
+    enum status st = check_names(app, err);
+    if (st == ST_OK)
+        printf("ok    configuration\n");
+    if (st == ST_OK && !own->offline)
+        st = check_broker(app, err);
+    if (st == ST_OK && !own->offline)
+        st = check_enricher(app, err);
+    return st;
+}
+
+const struct command check_command = {
+    .name = "check",
+    .summary = "check the configuration, then broker, topics and enricher",
+    .synopsis = "check [--offline] [OPTION]...",
+    .examples = "  sluice check --config sluice.yaml\n"
+                "  sluice check --broker kafka://127.0.0.1:9092\n\n",
+    .tables = {&general_option_table, &broker_option_table, &stage_option_table,
+               &source_option_table, &enhance_option_table, &enrich_option_table,
+               &sink_option_table},
+    .own = &flags,
+    .run = run,
+};

@@ -1,0 +1,220 @@
+/* sluice topics: what is there, and how far the groups are; topics reset: move a group. */
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/command.h"
+#include "cli/place.h"
+#include "lib/base/mem.h"
+
+struct topics_flags {
+    const char *to;
+    bool dry_run;
+};
+
+static const struct option rows[] = {
+    {.key = "to",
+     .arg = "PLACE",
+     OPTION_AT_TEXT(struct topics_flags, to),
+     .flag_only = true,
+     .help = "reset: where the group shall stand: start, end, OFFSET, -N (the last N) or a time"},
+    {.key = "dry-run",
+     OPTION_AT_BOOL(struct topics_flags, dry_run),
+     .fallback = "false",
+     .flag_only = true,
+     .help = "reset: only show what would change"},
+};
+static const struct option_table flags = OPTION_TABLE("Reset", rows, struct topics_flags);
+
+struct names {
+    char **items;
+    int32_t *numbers;
+    size_t n;
+};
+
+static void add_name(void *arg, const char *name, int32_t number)
+{
+    struct names *names = arg;
+    names->items = mem_realloc(names->items, (names->n + 1) * sizeof(char *));
+    names->numbers = mem_realloc(names->numbers, (names->n + 1) * sizeof *names->numbers);
+    names->items[names->n] = mem_strdup(name);
+    names->numbers[names->n++] = number;
+}
+
+static void names_fini(struct names *names)
+{
+    for (size_t i = 0; i < names->n; i++)
+        mem_free(names->items[i]);
+    mem_free(names->items);
+    mem_free(names->numbers);
+}
+
+/* --- list --- */
+
+static int64_t sum_records(const struct watermark *log, int32_t count)
+{
+    int64_t n = 0;
+    for (int32_t i = 0; i < count; i++)
+        n += log[i].end - log[i].start;
+    return n;
+}
+
+/* Lag over the partitions where the group has a position; -1 when it has none. */
+static enum status group_lag(struct broker *broker, const char *group, const char *topic,
+                             const struct watermark *log, int32_t count, int64_t *ret,
+                             struct error *err)
+{
+    struct position *pos = mem_array((size_t)count, sizeof *pos);
+    enum status st = broker_positions(broker, group, topic, pos, count, err);
+    bool known = false;
+    int64_t lag = 0;
+    for (int32_t i = 0; st == ST_OK && i < count; i++) {
+        known = known || pos[i].offset >= 0;
+        int64_t from = pos[i].offset >= 0 ? pos[i].offset : log[i].start;
+        lag += log[i].end > from ? log[i].end - from : 0;
+    }
+    if (st == ST_OK)
+        positions_fini(pos, count);
+    mem_free(pos);
+    *ret = known ? lag : -1;
+    return st;
+}
+
+static enum status list_topic(struct broker *broker, const char *topic, int32_t count,
+                              const struct names *groups, struct error *err)
+{
+    struct watermark *log = mem_array((size_t)count, sizeof *log);
+    enum status st = broker_watermarks(broker, topic, log, count, err);
+    if (st == ST_OK)
+        printf("%-24s %10d %14lld\n", topic, (int)count, (long long)sum_records(log, count));
+    for (size_t g = 0; st == ST_OK && g < groups->n; g++) {
+        int64_t lag = -1;
+        st = group_lag(broker, groups->items[g], topic, log, count, &lag, err);
+        if (st == ST_OK && lag >= 0)
+            printf("  group %-26s %-10s %lld behind, %d member(s)\n", groups->items[g], "",
+                   (long long)lag, (int)groups->numbers[g]);
+    }
+    mem_free(log);
+    return st;
+}
+
+static void add_group(void *arg, const char *group, int members)
+{
+    add_name(arg, group, members);
+}
+
+static enum status list(struct broker *broker, struct error *err)
+{
+    struct names topics = {0}, groups = {0};
+    enum status st = broker_topics(broker, add_name, &topics, err);
+    if (st == ST_OK)
+        st = broker_groups(broker, add_group, &groups, err);
+    if (st == ST_OK)
+        printf("%-24s %10s %14s\n", "TOPIC", "PARTITIONS", "RECORDS");
+    for (size_t i = 0; st == ST_OK && i < topics.n; i++)
+        st = list_topic(broker, topics.items[i], topics.numbers[i], &groups, err);
+    names_fini(&topics);
+    names_fini(&groups);
+    return st;
+}
+
+/* --- reset --- */
+
+struct reset {
+    const char *group, *topic;
+    int32_t count;
+    struct watermark *log;
+    struct position *old, *fresh;
+};
+
+static enum status plan(struct reset *r, struct broker *broker, const struct place *place,
+                        struct error *err)
+{
+    enum status st = broker_watermarks(broker, r->topic, r->log, r->count, err);
+    if (st == ST_OK)
+        st = broker_positions(broker, r->group, r->topic, r->old, r->count, err);
+    for (int32_t i = 0; st == ST_OK && i < r->count; i++) {
+        r->fresh[i] = (struct position){.partition = i, .metadata = ""};
+        st = place_resolve(broker, r->topic, i, &r->log[i], place, &r->fresh[i].offset, err);
+    }
+    return st;
+}
+
+static void print_plan(const struct reset *r)
+{
+    printf("%-24s %12s %12s\n", "PARTITION", "NOW", "THEN");
+    for (int32_t i = 0; i < r->count; i++)
+        printf("%s/%-12d %12lld %12lld\n", r->topic, (int)i, (long long)r->old[i].offset,
+               (long long)r->fresh[i].offset);
+}
+
+static enum status apply(struct reset *r, struct broker *broker, const struct topics_flags *own,
+                         struct error *err)
+{
+    struct place place;
+    enum status st = place_parse("--to", own->to, &place, err);
+    if (st == ST_OK)
+        st = plan(r, broker, &place, err);
+    if (st != ST_OK)
+        return st;
+    print_plan(r);
+    if (own->dry_run) {
+        printf("nothing was changed (--dry-run)\n");
+        return ST_OK;
+    }
+    st = broker_positions_set(broker, r->group, r->topic, r->fresh, (size_t)r->count, err);
+    if (st == ST_OK)
+        printf("group '%s' stands there now. What lies between THEN and NOW is processed again: "
+               "its outputs will repeat.\n",
+               r->group);
+    return st;
+}
+
+static enum status reset(struct app *app, struct broker *broker, struct error *err)
+{
+    struct reset r = {.group = config_argument(app->cfg, 1), .topic = config_argument(app->cfg, 2)};
+    const struct topics_flags *own = app->own;
+    enum status st = broker_partitions(broker, r.topic, &r.count, err);
+    if (st != ST_OK)
+        return st;
+    if (r.count == 0)
+        return error_set(err, ST_FATAL, ERR_CONFIG, "topic '%s' does not exist on %s", r.topic,
+                         broker_name(broker));
+    r.log = mem_array((size_t)r.count, sizeof *r.log);
+    r.old = mem_array((size_t)r.count, sizeof *r.old);
+    r.fresh = mem_array((size_t)r.count, sizeof *r.fresh);
+    st = apply(&r, broker, own, err);
+    positions_fini(r.old, r.count);
+    mem_free(r.log);
+    mem_free(r.old);
+    mem_free(r.fresh);
+    return st;
+}
+
+static enum status run(struct app *app, struct error *err)
+{
+    const struct topics_flags *own = app->own;
+    size_t n = config_argument_count(app->cfg);
+    bool is_reset = n > 0 && strcmp(config_argument(app->cfg, 0), "reset") == 0;
+    if (n > 0 && (!is_reset || n != 3 || own->to == NULL))
+        return error_set(err, ST_FATAL, ERR_USAGE,
+                         "usage: topics, or topics reset GROUP TOPIC --to PLACE");
+    struct broker *broker = NULL;
+    enum status st = broker_open(app->broker, &broker, err);
+    if (st == ST_OK)
+        st = is_reset ? reset(app, broker, err) : list(broker, err);
+    broker_close(broker);
+    return st;
+}
+
+const struct command topics_command = {
+    .name = "topics",
+    .summary = "list topics with counts and the lag of each group; move a group",
+    .synopsis = "topics [reset GROUP TOPIC --to PLACE [--dry-run]] [OPTION]...",
+    .examples = "  sluice topics\n"
+                "  sluice topics reset sluice-sink enhanced_posts --to start --dry-run\n"
+                "  sluice topics reset sluice-enhance raw_posts --to 2026-01-31T12:00:00Z\n\n",
+    .tables = {&general_option_table, &broker_option_table},
+    .own = &flags,
+    .max_arguments = 3,
+    .run = run,
+};
