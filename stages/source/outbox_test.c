@@ -12,7 +12,7 @@
 
 static void add_numbered(struct outbox *box, int64_t number)
 {
-    char text[64];
+    char text[128];
     int n = snprintf(text, sizeof text, "{\"id\":%lld,\"text\":\"%060d\"}", (long long)number, 0);
     n = n < (int)sizeof text ? n : (int)sizeof text - 1;
     outbox_add(box, &(struct entry){.value = span_make(text, (size_t)n), .line = number});

@@ -1,0 +1,257 @@
+#!/usr/bin/env bats
+# The pipeline on the embedded broker, as a user runs it.
+load lib.bash
+
+@test "run sends the bundled posts and prints the lines of source and sink in order" {
+  run "$SLUICE" run
+  [ "$status" -eq 0 ]
+  grep -Fxq "[SOURCE] Sent post with ID 1" <<<"$output"
+  grep -Fxq "[SOURCE] All messages sent." <<<"$output"
+  grep -Fxq "[SINK] Started listening to 'enhanced_posts'..." <<<"$output"
+  grep -F "[SINK] Received Post ID=" <<<"$output" | head -3 >got
+  printf '[SINK] Received Post ID=%s\n' 1 2 3 | cmp - got
+  [ "$(grep -cF '[SINK] Received Post ID=' <<<"$output")" -eq "$(wc -l <"$ROOT/stages/source/posts.jsonl")" ]
+}
+
+@test "a second run sends the posts again and shows nothing left over" {
+  "$SLUICE" run --quiet
+  run "$SLUICE" run --quiet
+  [ "$status" -eq 0 ]
+  grep -Eq 'left over, now done +0$' <<<"$output"
+  n=$(wc -l <"$ROOT/stages/source/posts.jsonl")
+  [ "$(values enhanced_posts | wc -l)" -eq $((2 * n)) ]
+}
+
+@test "posts left over by an earlier source are done and counted on a line of their own" {
+  posts 1 10 | "$SLUICE" source --from - --quiet --partitions 1
+  posts 11 15 >more.jsonl
+  run "$SLUICE" run --quiet --from more.jsonl
+  [ "$status" -eq 0 ]
+  grep -Eq 'enriched posts out +5$' <<<"$output"
+  grep -Eq 'left over, now done +10$' <<<"$output"
+}
+
+@test "three processes do what run does" {
+  posts 1 500 >in.jsonl
+  "$SLUICE" source --from in.jsonl >source.txt
+  "$SLUICE" enhance --drain
+  "$SLUICE" sink --drain >sink.txt
+  [ "$(grep -c 'Sent post with ID' source.txt)" -eq 500 ]
+  sed -n 's/^\[SINK\] Received Post ID=//p' sink.txt >out
+  exactly_once out 500
+}
+
+@test "the enrichment is a member of its own and no byte of the post changes" {
+  cat >in.jsonl <<'P'
+{"id": 1, "text": "Sunny day at the beach"}
+{ "text":"\u00e9\n\"quoted\"" , "x": [1e400, {"id": 5}], "id": "a b" }
+{"id":3,"text":"had one","enrichment":{"old":true},"tail":1}
+P
+  "$SLUICE" run --quiet --from in.jsonl
+  values enhanced_posts >out.jsonl
+  # taking the member out again gives the input back, byte for byte
+  sed -n 1,2p out.jsonl | sed -E 's/,"enrichment":\{"topics".*\}\}$/}/' >back
+  cmp <(sed -n 1p in.jsonl) <(sed -n 1p back)
+  [ "$(sed -n 2p back)" = '{ "text":"\u00e9\n\"quoted\"" , "x": [1e400, {"id": 5}], "id": "a b" }' ]
+  sed -n 1p out.jsonl | jq -e '(.enrichment.topics | length > 0) and .enrichment.sentiment == "positive"'
+  [[ "$(sed -n 3p out.jsonl)" == '{"id":3,"text":"had one","enrichment":{"topics":'*'},"tail":1}' ]]
+}
+
+@test "a line that is not a post becomes a dead letter with its reason, and nothing is lost" {
+  printf '%s\n' 'not json' '{"id":5}' '{"text":"x"}' '[1]' >bad.jsonl
+  run "$SLUICE" run --quiet --from bad.jsonl
+  [ "$status" -eq 0 ]
+  values dead_posts --json | jq -r '.headers[] | select(.[0] == "sluice-error-reason")[1]' >reasons
+  [ "$(grep -cx source_line reasons)" -eq 4 ]
+  values dead_posts | cmp - bad.jsonl
+}
+
+@test "dead letters of enhance carry reason, place and the input's bytes" {
+  posts 1 1 | "$SLUICE" source --from - --quiet --partitions 1
+  sqlite3 sluice.db "INSERT INTO \"raw_posts/0\"(timestamp, key, value) VALUES (1, CAST('k' AS BLOB), CAST('{\"id\":2,\"text\":7}' AS BLOB))"
+  "$SLUICE" enhance --drain
+  values dead_posts --json >dead.json
+  jq -e '.value == "{\"id\":2,\"text\":7}" and .key == "k"' dead.json
+  jq -r '.headers[] | join("=")' dead.json >headers
+  grep -Fxq 'sluice-error-reason=text_type' headers
+  grep -Fxq 'sluice-error-stage=enhance' headers
+  grep -Fxq 'sluice-error-topic=raw_posts' headers
+  grep -Fxq 'sluice-error-offset=1' headers
+  grep -Fxq 'sluice-src=raw_posts/0/1' headers
+}
+
+@test "headers, key and timestamp pass, and sluice-src says where a post came from" {
+  posts 7 7 >in.jsonl
+  "$SLUICE" run --quiet --from in.jsonl
+  values raw_posts --json >raw.json
+  values enhanced_posts --json >out.json
+  [ "$(jq -c '[.key, .timestamp]' raw.json)" = "$(jq -c '[.key, .timestamp]' out.json)" ]
+  [ "$(jq -r .key out.json)" = 7 ]
+  jq -e '.headers | map(select(.[0] == "sluice-src")) == [["sluice-src", "raw_posts/0/0"]]' out.json
+  jq -e '.headers | map(.[0]) | (index("sluice-run") != null) and (index("sluice-sent-us") != null)' out.json
+}
+
+@test "kill -9 of enhance at random times loses nothing and repeats nothing" {
+  posts 1 20000 | "$SLUICE" source --from - --quiet --partitions 4
+  for i in $(seq 1 15); do
+    start "$SLUICE" enhance --mock-latency 1ms --commit-records 50 2>>log
+    pid=$!
+    sleep "0.0$((RANDOM % 9))$((RANDOM % 10))"
+    kill -9 "$pid"
+    wait "$pid" 2>/dev/null || true
+  done
+  "$SLUICE" enhance --drain
+  values enhanced_posts | ids >out
+  exactly_once out 20000
+}
+
+@test "two enhance processes share the partitions, also when one is killed" {
+  posts 1 20000 | "$SLUICE" source --from - --quiet --partitions 4
+  start "$SLUICE" enhance --mock-latency 1ms --commit-records 50 2>>log
+  first=$!
+  start "$SLUICE" enhance --mock-latency 1ms --commit-records 50 2>>log
+  wait_for 10 grep -q 'assigned' log
+  sleep 0.2
+  kill -9 "$first"
+  "$SLUICE" enhance --drain
+  values enhanced_posts | ids >out
+  exactly_once out 20000
+}
+
+@test "order within a partition is the input's order" {
+  posts 1 5000 | "$SLUICE" source --from - --quiet --partitions 3
+  "$SLUICE" enhance --drain --mock-latency 2ms --mock-latency-spread 2ms --workers 2
+  for p in 0 1 2; do
+    cmp <(values raw_posts --partition $p | ids) <(values enhanced_posts --partition $p | ids)
+  done
+}
+
+@test "sink --to jsonl prints the enriched posts, one a line" {
+  posts 1 50 >in.jsonl
+  "$SLUICE" run --quiet --from in.jsonl
+  "$SLUICE" topics reset sluice-sink enhanced_posts --to start
+  "$SLUICE" sink --to jsonl --drain >out.jsonl
+  [ "$(jq -s length out.jsonl)" -eq 50 ]
+  jq -es 'all(.enrichment.language != null)' out.jsonl
+}
+
+@test "SIGTERM ends enhance with 0, and nothing is done twice" {
+  posts 1 3000 | "$SLUICE" source --from - --quiet
+  start "$SLUICE" enhance --mock-latency 5ms 2>enhance.log
+  enhance=$!
+  wait_for 10 grep -q assigned enhance.log
+  sleep 0.1
+  kill -TERM "$enhance"
+  run wait "$enhance"
+  [ "$status" -eq 0 ]
+  "$SLUICE" enhance --drain
+  values enhanced_posts | ids >out
+  exactly_once out 3000
+}
+
+@test "the metrics, /readyz and healthcheck tell how it goes" {
+  posts 1 100 | "$SLUICE" source --from - --quiet
+  start "$SLUICE" enhance --http 127.0.0.1:0 2>log
+  wait_for 10 grep -Eq 'port [1-9]' log
+  port=$(grep -Eo 'port [0-9]+' log | grep -Eo '[0-9]+')
+  wait_for 10 "$SLUICE" healthcheck "127.0.0.1:$port"
+  enhanced() { curl -fsS "http://127.0.0.1:$port/metrics" | grep -q '^sluice_records_out_total{stage="enhance"} 100$'; }
+  wait_for 10 enhanced
+  curl -fsS "http://127.0.0.1:$port/metrics" >metrics
+  grep -q '^sluice_records_in_total{stage="enhance"} 100$' metrics
+  grep -q '^sluice_in_flight{stage="enhance"} 0$' metrics
+  grep -q '^sluice_lag{.*partition="0".*} 0$' metrics
+  grep -q '^sluice_latency_seconds_bucket{.*le="+Inf".*} 100$' metrics
+  run "$SLUICE" healthcheck 127.0.0.1:1
+  [ "$status" -eq 69 ]
+}
+
+@test "a closed stdout is an error with a name, and what was not printed comes next time" {
+  posts 1 20000 >in.jsonl
+  "$SLUICE" run --quiet --from in.jsonl
+  "$SLUICE" topics reset sluice-sink enhanced_posts --to start
+  run bash -c "'$SLUICE' sink --drain 2>err | head -1 >/dev/null; exit \${PIPESTATUS[0]}"
+  [ "$status" -eq 74 ]
+  grep -q 'standard output' err
+  "$SLUICE" sink --drain >rest.txt
+  grep -Fxq '[SINK] Received Post ID=20000' rest.txt
+}
+
+@test "wrong use is answered with 2 or 78 and the name of what is wrong" {
+  run "$SLUICE" enhance --no-such-flag
+  [ "$status" -eq 2 ]
+  [[ "$output" == *no-such-flag* ]]
+  run "$SLUICE" nonsense
+  [ "$status" -eq 2 ]
+  run env SLUICE_WORKERS=many "$SLUICE" enhance
+  [ "$status" -eq 78 ]
+  [[ "$output" == *SLUICE_WORKERS* ]]
+  run "$SLUICE" run --broker carrier-pigeon:coop
+  [ "$status" -eq 78 ]
+  echo "not a database" >bad.db
+  run "$SLUICE" run --broker sqlite:bad.db
+  [ "$status" -eq 78 ]
+  [[ "$output" == *bad.db* ]]
+  run "$SLUICE" tap no_such_topic
+  [ "$status" -eq 78 ]
+  [[ "$output" == *no_such_topic* ]]
+}
+
+@test "topics lists counts and lag, and reset moves a group that has no members" {
+  posts 1 10 | "$SLUICE" source --from - --quiet --partitions 1
+  "$SLUICE" enhance --drain
+  run "$SLUICE" topics
+  [ "$status" -eq 0 ]
+  grep -Eq '^raw_posts +1 +10$' <<<"$output"
+  grep -Eq 'group sluice-enhance +0 behind' <<<"$output"
+  run "$SLUICE" topics reset sluice-enhance raw_posts --to start --dry-run
+  grep -q 'nothing was changed' <<<"$output"
+  "$SLUICE" topics reset sluice-enhance raw_posts --to -2
+  "$SLUICE" enhance --drain
+  [ "$(values enhanced_posts | wc -l)" -eq 12 ]
+}
+
+@test "a group without a position does not start over when outputs exist" {
+  posts 1 5 >in.jsonl
+  "$SLUICE" run --quiet --from in.jsonl
+  run "$SLUICE" enhance --group other --drain
+  [ "$status" -eq 78 ]
+  [[ "$output" == *on-missing-position* ]]
+}
+
+@test "the generator is repeatable and the rate is kept" {
+  "$SLUICE" source --from generate --count 100 --seed 5 --quiet --broker sqlite:a.db
+  "$SLUICE" source --from generate --count 100 --seed 5 --quiet --broker sqlite:b.db
+  cmp <(values raw_posts --broker sqlite:a.db) <(values raw_posts --broker sqlite:b.db)
+  begin=$(date +%s%N)
+  "$SLUICE" source --from generate --count 100 --rate 200 --quiet
+  took=$((($(date +%s%N) - begin) / 1000000))
+  [ "$took" -ge 450 ]
+}
+
+@test "keys come from a delimiter, a member, or not at all" {
+  printf 'k1\t{"id":1,"text":"a"}\n' | "$SLUICE" source --from - --key-delim '\t' --quiet --partitions 1
+  printf '{"id":2,"text":"a","author":"ann"}\n' | "$SLUICE" source --from - --key author --quiet
+  printf '{"id":3,"text":"a"}\n' | "$SLUICE" source --from - --key none --quiet
+  [ "$(values raw_posts --json | jq -c .key | tr '\n' ' ')" = '"k1" "ann" null ' ]
+}
+
+@test "at-least-once loses nothing either" {
+  posts 1 5000 | "$SLUICE" source --from - --quiet
+  start "$SLUICE" enhance --delivery at-least-once --mock-latency 1ms 2>log
+  wait_for 10 grep -q assigned log
+  sleep 0.1
+  kill -9 "${PIDS[0]}"
+  "$SLUICE" enhance --drain --delivery at-least-once
+  values enhanced_posts | ids | sort -u >out
+  exactly_once out 5000
+}
+
+@test "a file that is damaged is refused by name" {
+  "$SLUICE" run --quiet
+  cp sluice.db broken.db
+  dd if=/dev/urandom of=broken.db bs=1024 seek=1 count=64 conv=notrunc status=none
+  run "$SLUICE" run --quiet --broker sqlite:broken.db
+  [ "$status" -eq 74 ] || [ "$status" -eq 78 ]
+  [[ "$output" == *broken.db* ]]
+}
