@@ -181,6 +181,8 @@ static void commit(struct sink *s)
         return;
     if (writer_commit(s->writer, s->positions, n, &number, &err) != ST_OK)
         worker_fail(&s->w, &err);
+    else
+        POINT("sink.handed", s->w.env->opt->enhanced_topic, -1, (int64_t)number);
 }
 
 static bool settled(const struct sink *s)
@@ -300,7 +302,7 @@ static void on_failed(void *arg, const struct error *err)
 static void on_committed(void *arg, uint64_t number)
 {
     struct sink *s = arg;
-    UNUSED(number);
+    POINT("sink.committed", s->w.env->opt->enhanced_topic, -1, (int64_t)number);
     if (writer_idle(s->writer))
         s->letters = 0;
     counter_add(s->commits, 1);

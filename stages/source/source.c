@@ -127,6 +127,7 @@ static void accept(struct source *s, struct span line)
     }
     if (key.p == NULL)
         key = choose_key(s, line, id);
+    POINT("source.taken", s->w.env->opt->raw_topic, -1, (int64_t)s->box.tail);
     outbox_add(&s->box, &(struct entry){.key = key, .value = line, .id = id, .line = s->line});
 }
 
@@ -258,6 +259,7 @@ static void send(struct source *s)
             s->blocked = true;
             return;
         }
+        POINT("source.sent", s->w.env->opt->raw_topic, -1, (int64_t)s->box.sent);
         s->box.sent++;
     }
 }
@@ -277,6 +279,7 @@ static bool commit(struct source *s)
         worker_fail(&s->w, &err);
         return false;
     }
+    POINT("source.handed", s->w.env->opt->raw_topic, -1, (int64_t)number);
     assert(s->mark_count < MARKS);
     s->marks[s->mark_count].batch = number;
     s->marks[s->mark_count++].sent = s->handed = s->box.sent;
