@@ -5,6 +5,7 @@
 
 #include "cli/command.h"
 #include "cli/place.h"
+#include "lib/base/base64.h"
 #include "lib/base/mem.h"
 #include "lib/base/utf8.h"
 #include "lib/stage/life.h"
@@ -80,20 +81,6 @@ static void end(struct tap *t, enum status st)
 
 /* --- one record --- */
 
-static void add_base64(struct buf *b, struct span s)
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    for (size_t i = 0; i < s.n; i += 3) {
-        unsigned v = (unsigned)(unsigned char)s.p[i] << 16;
-        v |= i + 1 < s.n ? (unsigned)(unsigned char)s.p[i + 1] << 8 : 0;
-        v |= i + 2 < s.n ? (unsigned)(unsigned char)s.p[i + 2] : 0;
-        buf_add_char(b, digits[v >> 18]);
-        buf_add_char(b, digits[v >> 12 & 63]);
-        buf_add_char(b, i + 1 < s.n ? digits[v >> 6 & 63] : '=');
-        buf_add_char(b, i + 2 < s.n ? digits[v & 63] : '=');
-    }
-}
-
 static void add_string(struct buf *b, struct span s)
 {
     if (s.p == NULL) {
@@ -123,7 +110,7 @@ static void add_json_record(struct buf *b, const char *topic, const struct recor
         add_string(b, rec->value);
     } else {
         buf_add_str(b, "],\"value_base64\":\"");
-        add_base64(b, rec->value);
+        base64_encode(b, rec->value);
         buf_add_char(b, '"');
     }
     buf_add_str(b, "}\n");

@@ -29,6 +29,7 @@ void enhance_schedule(struct enhance *e)
 static void answered(struct enhance *e, struct slot *slot, enum status st)
 {
     slot->state = st == ST_OK ? SLOT_DONE : SLOT_DEAD;
+    window_answered(slot->win, slot);
     POINT("enhance.answered", e->w.env->opt->raw_topic, slot->rec.partition, slot->rec.offset);
     if (st == ST_FATAL)
         worker_fail(&e->w, &slot->step.ask.err);
@@ -54,6 +55,15 @@ static void ask_about(struct enhance *e, struct slot *slot)
         answered(e, slot, st);
 }
 
+static void take_record(struct enhance *e, struct window *win, struct record *rec)
+{
+    struct slot *slot = window_add(win, rec);
+    if (slot != NULL)
+        ask_about(e, slot);
+    else
+        reader_release(e->reader, rec, 1); /* done by an earlier owner of the partition */
+}
+
 /* One poll of one partition. Returns whether there may be more right now. */
 static bool take_some(struct enhance *e, struct window *win)
 {
@@ -75,7 +85,7 @@ static bool take_some(struct enhance *e, struct window *win)
     }
     size_t before = win->bytes;
     for (size_t i = 0; i < n; i++)
-        ask_about(e, window_add(win, &e->recs[i]));
+        take_record(e, win, &e->recs[i]);
     e->bytes += win->bytes - before;
     counter_add(e->in, n);
     return true;
@@ -161,12 +171,18 @@ static void send(struct enhance *e)
 static size_t collect_positions(struct enhance *e)
 {
     size_t n = 0;
+    buf_reset(&e->metadata, 0);
+    buf_reserve(&e->metadata, (size_t)e->win_count * (POSITION_METADATA_MAX + 1));
     for (int32_t i = 0; i < e->win_count; i++) {
-        if (e->wins[i] == NULL)
+        struct window *win = e->wins[i];
+        size_t from = e->metadata.n;
+        int64_t at =
+            win == NULL ? -1 : window_position(win, reader_position(e->reader, i), &e->metadata);
+        if (at < 0)
             continue;
-        int64_t at = window_position(e->wins[i], reader_position(e->reader, i));
-        if (at >= 0)
-            e->positions[n++] = (struct position){.partition = i, .offset = at, .metadata = ""};
+        buf_add_char(&e->metadata, '\0');
+        e->positions[n++] =
+            (struct position){.partition = i, .offset = at, .metadata = e->metadata.p + from};
     }
     return n;
 }
@@ -234,9 +250,8 @@ static struct counter *dead_counter(struct enhance *e, enum reason reason)
     return e->dead[reason];
 }
 
-static void release_slot(struct enhance *e, struct window *win, int64_t now_us, size_t *enhanced)
+static void release_slot(struct enhance *e, struct slot *slot, int64_t now_us, size_t *enhanced)
 {
-    struct slot *slot = window_pop(win);
     if (slot->state == SLOT_DONE)
         ++*enhanced;
     else
@@ -250,17 +265,17 @@ static void release_slot(struct enhance *e, struct window *win, int64_t now_us, 
 
 static void release_window(struct enhance *e, struct window *win, uint64_t batch, int64_t now_us)
 {
-    uint64_t end = window_confirmed(win, batch);
     size_t before = win->bytes, enhanced = 0;
-    while (win->head < end)
-        release_slot(e, win, now_us, &enhanced);
+    struct slot *slot = window_confirmed(win, batch);
+    while (slot != NULL) {
+        struct slot *next = slot->next;
+        release_slot(e, slot, now_us, &enhanced);
+        slot = next;
+    }
     e->bytes -= before - win->bytes;
     counter_add(e->enhanced, enhanced);
     int64_t log_end = reader_end(e->reader, win->partition);
-    if (win->head == win->tail || log_end < 0)
-        gauge_set(e->lag[win->partition], 0);
-    else
-        gauge_set(e->lag[win->partition], log_end - win->ring[win->head & win->mask]->rec.offset);
+    gauge_set(e->lag[win->partition], log_end > win->position ? log_end - win->position : 0);
 }
 
 void enhance_confirm(struct enhance *e, uint64_t batch)
@@ -291,7 +306,7 @@ static void show_in_flight(struct enhance *e)
     size_t n = 0;
     for (int32_t i = 0; i < e->win_count; i++)
         if (e->wins[i] != NULL)
-            n += window_count(e->wins[i]);
+            n += e->wins[i]->slots;
     gauge_set(e->in_flight, (int64_t)n);
 }
 

@@ -27,23 +27,31 @@ static void grow_windows(struct enhance *e, int32_t count)
     e->win_count = count;
 }
 
+static enum status open_window(struct enhance *e, const struct position *pos, uint32_t epoch,
+                               struct error *err)
+{
+    int32_t p = pos->partition;
+    grow_windows(e, p + 1);
+    enhance_drop(e, p);
+    e->wins[p] =
+        window_new(e, &e->pool, (enum order)e->opt->order, p, epoch, (size_t)e->opt->window_posts);
+    enum status st = window_restore(e->wins[p], pos->offset, pos->metadata, err);
+    if (st != ST_OK)
+        error_prefix(err,
+                     "group '%s' at %s/%d: a newer sluice or another program has committed there; "
+                     "run that one, or reset the position",
+                     e->opt->group, e->w.env->opt->raw_topic, (int)p);
+    return st;
+}
+
 void enhance_assign(struct enhance *e, const struct position *pos, size_t n, uint32_t epoch)
 {
+    struct error err;
     for (size_t i = 0; i < n; i++) {
-        if (pos[i].metadata != NULL && pos[i].metadata[0] != '\0') {
-            struct error err;
-            error_set(&err, ST_FATAL, ERR_CONFIG,
-                      "group '%s' has metadata at %s/%d that this version cannot read: a newer "
-                      "sluice or another program committed it; run that, or reset the position",
-                      e->opt->group, e->w.env->opt->raw_topic, (int)pos[i].partition);
+        if (open_window(e, &pos[i], epoch, &err) != ST_OK) {
             worker_fail(&e->w, &err);
             return;
         }
-        grow_windows(e, pos[i].partition + 1);
-        enhance_drop(e, pos[i].partition);
-        e->wins[pos[i].partition] =
-            window_new(e, &e->pool, pos[i].partition, epoch, (size_t)e->opt->window_posts);
-        e->wins[pos[i].partition]->position = pos[i].offset;
     }
     log_line(LOG_INFO, "enhance", "worker %d: %zu partition(s) of %s assigned", e->w.index, n,
              e->w.env->opt->raw_topic);
@@ -55,8 +63,8 @@ void enhance_assign(struct enhance *e, const struct position *pos, size_t n, uin
 static size_t drop_slots(struct enhance *e, struct window *win)
 {
     size_t cut = win->asking;
-    while (win->head < win->tail) {
-        struct slot *slot = window_pop(win);
+    struct slot *slot;
+    while ((slot = window_pop(win)) != NULL) {
         if (slot->state == SLOT_ASKING && win->asking > 0) {
             enricher_cancel(e->enricher, &slot->step.ask);
             win->asking--;
@@ -118,9 +126,9 @@ void enhance_stop(struct enhance *e)
 /* Whether this window holds nothing that can still be committed. */
 static bool is_over(const struct enhance *e, struct window *win)
 {
-    if (win->sent > win->head || window_next(win) != NULL)
+    if (!window_settled(win) || window_next(win) != NULL)
         return false;
-    return window_count(win) == 0 || e->given_up;
+    return win->slots == 0 || e->given_up;
 }
 
 static bool leaving(const struct enhance *e, const struct window *win)

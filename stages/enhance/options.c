@@ -3,12 +3,21 @@
 
 #define ROW(field, kind) OPTION_AT_##kind(struct enhance_options, field)
 
+static const char *const order_words[] = {"partition", "key", "none", NULL};
+
 static const struct option rows[] = {
     {.key = "group",
      .arg = "NAME",
      .fallback = "sluice-enhance",
      ROW(group, TEXT),
      .help = "consumer group of enhance; processes of one group share the partitions"},
+    {.key = "order",
+     .arg = "ORDER",
+     .fallback = "partition",
+     ROW(order, WORD),
+     .words = order_words,
+     .help = "partition: outputs keep the order of their partition; key: of their key, so that a "
+             "slow answer holds up only its own key; none: as answers come"},
     {.key = "window",
      .arg = "N",
      .fallback = "8192",

@@ -186,6 +186,7 @@ static void enhance_close(struct worker *w)
     loop_timer_free(e->give_up_timer);
     mem_free(e->wins);
     mem_free(e->positions);
+    buf_fini(&e->metadata);
     mem_free(e->lag);
 }
 

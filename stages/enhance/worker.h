@@ -30,6 +30,7 @@ struct enhance {
     struct slot_pool pool;
     struct output out;
     struct position *positions; /* scratch for a commit, one per partition */
+    struct buf metadata;        /* of these */
     struct record recs[TAKE_MAX];
     struct loop_idle *more; /* runs the pump once more, without sleeping */
     struct loop_timer *commit_timer, *give_up_timer;
