@@ -142,7 +142,7 @@ P
   wait_for 10 grep -q assigned enhance.log
   sleep 0.1
   kill -TERM "$enhance"
-  run wait "$enhance"
+  status=0; wait "$enhance" || status=$?
   [ "$status" -eq 0 ]
   "$SLUICE" enhance --drain
   values enhanced_posts | ids >out

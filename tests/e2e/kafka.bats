@@ -127,7 +127,7 @@ committed() {
   wait_for 20 grep -q assigned log
   begin=$SECONDS
   kill -TERM "$enhance"
-  run wait "$enhance"
+  status=0; wait "$enhance" || status=$?
   [ "$status" -eq 0 ]
   [ $((SECONDS - begin)) -le 5 ]
   "$SLUICE" enhance --drain
