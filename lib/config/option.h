@@ -37,8 +37,8 @@ struct option {
     double min, max; /* OPTION_INT, OPTION_REAL, OPTION_SIZE, OPTION_DURATION; both 0: any */
     size_t offset;   /* of the field in the owner's struct */
     enum option_type type;
-    char letter; /* a one-letter flag such as 'X', or 0 */
-    bool secret; /* never a flag: environment, or a file named by …_FILE; never shown */
+    char letter;    /* a one-letter flag such as 'X', or 0 */
+    bool secret;    /* never a flag: environment, or a file named by …_FILE; never shown */
     bool flag_only; /* of one command: neither environment nor file can set it */
 };
 
