@@ -75,6 +75,12 @@ void broker_close(struct broker *b)
     mem_free(b);
 }
 
+void broker_print_versions(FILE *out)
+{
+    for (size_t i = 0; i < sizeof implementations / sizeof *implementations; i++)
+        fprintf(out, "%s\n", implementations[i]->library());
+}
+
 const char *broker_name(const struct broker *b)
 {
     return b->name;

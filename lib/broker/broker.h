@@ -17,6 +17,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "lib/base/error.h"
 #include "lib/base/loop.h"
@@ -104,6 +105,9 @@ extern const struct option_table broker_option_table;
 enum status broker_open(const struct broker_options *opt, struct broker **ret,
                         struct error *err) MUST_CHECK;
 void broker_close(struct broker *broker); /* after all its readers and writers; NULL is accepted */
+
+/* Versions of the libraries behind the brokers, a line each. */
+void broker_print_versions(FILE *out);
 
 /* The URL without secrets, for messages. Borrowed. */
 const char *broker_name(const struct broker *broker);

@@ -10,7 +10,8 @@
 #include "lib/broker/broker.h"
 
 struct broker_ops {
-    const char *scheme; /* "sqlite": the part of the URL before the first colon */
+    const char *scheme;           /* "sqlite": the part of the URL before the first colon */
+    const char *(*library)(void); /* "SQLite 3.40.1" */
     size_t broker_size, reader_size, writer_size;
 
     /* `rest` is the URL after "scheme:". */

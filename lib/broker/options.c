@@ -51,7 +51,7 @@ static const struct option rows[] = {
      .help = "when the group has no position although outputs exist already"},
     {.key = "commit.interval",
      .arg = "TIME",
-     .fallback = "5 ms",
+     .fallback = "0",
      ROW(commit_interval_ms, DURATION),
      .help = "wait at most so long for more outputs before a commit"},
     {.key = "commit.records",

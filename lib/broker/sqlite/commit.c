@@ -238,25 +238,25 @@ void commit_work(struct job *job)
 
 void commit_upkeep(struct job *job)
 {
-    struct sqlite_writer *writer =
-        (struct sqlite_writer *)((char *)job - offsetof(struct sqlite_writer, upkeep));
-    struct db *db = &writer->db;
-    if (db->frames >= CHECKPOINT_FRAMES) {
+    enum { PATIENCE_MS = 200 };
+    struct upkeep *keep = (struct upkeep *)job;
+    struct sqlite_writer *writer = keep->writer;
+    struct db *db = &keep->db;
+    struct error err; /* what fails here is tried again next time */
+    if (db->conn == NULL && sqlite_connect(writer->broker, db, DB_WRITE, &err) != ST_OK) {
+        db_close(db);
+        return;
+    }
+    if (keep->frames >= CHECKPOINT_FRAMES) {
         /* PASSIVE waits for nobody; a WAL that grows all the same is begun anew by force. */
-        int mode = db->frames < FRAMES_MAX ? SQLITE_CHECKPOINT_PASSIVE : SQLITE_CHECKPOINT_RESTART;
+        int mode =
+            keep->frames < FRAMES_MAX ? SQLITE_CHECKPOINT_PASSIVE : SQLITE_CHECKPOINT_RESTART;
         int64_t timeout_ms = db->timeout_ms;
-        db->timeout_ms = timeout_ms < 200 ? timeout_ms : 200;
+        db->timeout_ms = timeout_ms < PATIENCE_MS ? timeout_ms : PATIENCE_MS;
         sqlite3_wal_checkpoint_v2(db->conn, NULL, mode, NULL, NULL);
         db->timeout_ms = timeout_ms;
     }
-    const struct broker_options *opt = writer->broker->opt;
-    int64_t now = clock_mono_ms();
-    if ((opt->retention_ms > 0 || opt->retention_bytes > 0) &&
-        now - writer->retained_ms >= RETAIN_EVERY_MS) {
-        int64_t deleted = 0;
-        struct error err;
-        writer->retained_ms = now;
-        if (retain_run(db, opt, false, &deleted, &err) != ST_OK)
-            db_rollback(db); /* tried again next time */
-    }
+    int64_t deleted = 0;
+    if (keep->retain && retain_run(db, writer->broker->opt, false, &deleted, &err) != ST_OK)
+        db_rollback(db);
 }

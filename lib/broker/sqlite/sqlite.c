@@ -262,8 +262,14 @@ static enum status retain(void *ctx, bool force, int64_t *ret_deleted, struct er
     return leave(broker, retain_run(db, broker->opt, force, ret_deleted, err));
 }
 
+static const char *library(void)
+{
+    return "SQLite " SQLITE_VERSION;
+}
+
 const struct broker_ops sqlite_broker_ops = {
     .scheme = "sqlite",
+    .library = library,
     .broker_size = sizeof(struct sqlite_broker),
     .reader_size = sizeof(struct sqlite_reader),
     .writer_size = sizeof(struct sqlite_writer),

@@ -78,19 +78,25 @@ static void on_committed(struct sqlite_writer *writer, struct batch *batch)
 static void start_upkeep(struct sqlite_writer *writer, int frames)
 {
     const struct broker_options *opt = writer->broker->opt;
+    struct upkeep *keep = &writer->upkeep;
+    int64_t now = clock_mono_ms();
     bool retain = (opt->retention_ms > 0 || opt->retention_bytes > 0) &&
-                  clock_mono_ms() - writer->retained_ms >= RETAIN_EVERY_MS;
+                  now - writer->retained_ms >= RETAIN_EVERY_MS;
     if (writer->upkeep_running || (frames < CHECKPOINT_FRAMES && !retain))
         return;
+    if (writer->keeper == NULL)
+        writer->keeper = runner_start(writer->loop, "sqlite-keep");
     writer->upkeep_running = true;
-    runner_submit(writer->runner, &writer->upkeep);
+    keep->frames = frames;
+    keep->retain = retain;
+    if (retain)
+        writer->retained_ms = now;
+    runner_submit(writer->keeper, &keep->job);
 }
 
 static void on_upkeep_done(struct job *job)
 {
-    struct sqlite_writer *writer =
-        (struct sqlite_writer *)((char *)job - offsetof(struct sqlite_writer, upkeep));
-    writer->upkeep_running = false;
+    ((struct upkeep *)job)->writer->upkeep_running = false;
 }
 
 static void report_back(struct sqlite_writer *writer)
@@ -107,8 +113,7 @@ static void on_done(struct job *job)
     if (writer->closing)
         return;
     int frames = batch->frames;
-    if (!writer->upkeep_running)
-        start_upkeep(writer, frames);
+    start_upkeep(writer, frames);
     bool blocked = writer->blocked;
     writer->blocked = false;
     if (batch->st == ST_OK || batch->st == ST_ABORT)
@@ -195,7 +200,8 @@ enum status sqlite_writer_open(void *ctx, void *broker, void *reader,
     writer->reader = reader;
     writer->loop = cfg->loop;
     writer->events = cfg->events;
-    writer->upkeep = (struct job){.work = commit_upkeep, .done = on_upkeep_done};
+    writer->upkeep.job = (struct job){.work = commit_upkeep, .done = on_upkeep_done};
+    writer->upkeep.writer = writer;
     writer->retained_ms = clock_mono_ms();
     make_start_id(writer);
     enum status st = sqlite_connect(broker, &writer->db, DB_WRITE, err);
@@ -225,12 +231,15 @@ void sqlite_writer_close(void *ctx)
     struct sqlite_writer *writer = ctx;
     writer->closing = true;
     atomic_store(&writer->db.quit, true);
+    atomic_store(&writer->upkeep.db.quit, true);
     runner_stop(writer->runner);
+    runner_stop(writer->keeper);
     if (writer->reader != NULL && writer->reader->writer == writer)
         writer->reader->writer = NULL;
     loop_bell_free(writer->stuck_bell);
     commit_unprepare(writer);
     db_close(&writer->db);
+    db_close(&writer->upkeep.db);
     board_close(&writer->board);
     if (writer->has_lock)
         pthread_mutex_destroy(&writer->lock);

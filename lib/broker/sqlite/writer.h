@@ -71,9 +71,19 @@ struct sqlite_writer {
     struct error abort_why, failure;
 
     struct runner *runner;
-    struct job upkeep;
     bool upkeep_running;
-    int64_t retained_ms;
+    int64_t retained_ms; /* when retention was last looked after; loop thread */
+
+    /* Checkpoints sync the file, which takes its time: they must not hold up a commit, and in WAL
+     * mode they need not. A thread and a connection of their own, made when first needed. */
+    struct runner *keeper;
+    struct upkeep {
+        struct job job;
+        struct sqlite_writer *writer;
+        struct db db;
+        int frames; /* length of the WAL */
+        bool retain;
+    } upkeep;
 
     /* Waiting for the lock: told by the runner, reported on the loop. */
     pthread_mutex_t lock;
@@ -96,9 +106,9 @@ void commit_unprepare(struct sqlite_writer *writer);
 /* work() of a batch: the transaction. */
 void commit_work(struct job *job);
 
-/* work() of writer->upkeep: checkpoint and retention, when no commit waits for them. */
+/* work() of writer->upkeep, on the keeper's thread: checkpoint and retention. */
 void commit_upkeep(struct job *job);
 
-enum { CHECKPOINT_FRAMES = 1000, RETAIN_EVERY_MS = 10000 };
+enum { CHECKPOINT_FRAMES = 4000, RETAIN_EVERY_MS = 10000 };
 
 #endif

@@ -1,0 +1,370 @@
+/* What blocks: making a producer, and ending a transaction. Everything but kafka_lane_begin runs on
+ * the writer's runner (or at open, before the loop runs).
+ *
+ * Exactly once (KIP-98, KIP-447): begin, produce …, flush, send_offsets with the group's metadata,
+ * commit. The broker fences a producer by its epoch and the group by its generation.
+ * At least once: produce …, flush, commit the offsets. */
+#include <stdio.h>
+
+#include "lib/base/clock.h"
+#include "lib/base/log.h"
+#include "lib/base/mem.h"
+#include "lib/base/point.h"
+#include "lib/broker/kafka/writer.h"
+
+enum { FLUSH_SLICE_MS = 100, CALL_MS = 10000, REFENCE_WINDOW_MS = 300000, CHECK_EVERY_MS = 30000 };
+
+/* --- lanes --- */
+
+/* Registered even where nobody looks: without a delivery report callback rd_kafka_flush, also the
+ * one inside a commit, waits in steps of 10 ms. */
+static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *msg, void *opaque)
+{
+    UNUSED(rk);
+    struct kafka_lane *lane = opaque;
+    int none = RD_KAFKA_RESP_ERR_NO_ERROR;
+    if (msg->err != RD_KAFKA_RESP_ERR_NO_ERROR)
+        atomic_compare_exchange_strong(&lane->delivery_error, &none, (int)msg->err);
+}
+
+static void on_error(rd_kafka_t *rk, int code, const char *text, void *opaque)
+{
+    UNUSED(rk);
+    UNUSED(opaque);
+    log_line(LOG_DEBUG, "kafka", "producer: %s: %s", rd_kafka_err2name((rd_kafka_resp_err_t)code),
+             text);
+}
+
+static enum status set_number(rd_kafka_conf_t *conf, const char *name, int64_t v, struct error *err)
+{
+    char text[32];
+    snprintf(text, sizeof text, "%lld", (long long)v);
+    return kafka_conf_set(conf, name, text, err);
+}
+
+/* Batches stay below the smallest limit of our topics, so that only a single record can be too
+ * large, and that one is refused before it is sent. */
+static enum status set_limits(struct kafka_writer *w, rd_kafka_conf_t *conf, struct error *err)
+{
+    int64_t low = 1000000, high = 1000000;
+    for (size_t i = 0; i < w->topic_count; i++) {
+        int64_t limit = atomic_load(&w->limits[i]);
+        low = limit < low ? limit : low;
+        high = limit > high ? limit : high;
+    }
+    enum status st = set_number(conf, "batch.size", low, err);
+    if (st == ST_OK)
+        st = set_number(conf, "message.max.bytes", high < 1000 ? 1000 : high, err);
+    return st;
+}
+
+static enum status lane_conf(struct kafka_writer *w, struct kafka_lane *lane, rd_kafka_conf_t **ret,
+                             struct error *err)
+{
+    char id[300];
+    rd_kafka_conf_t *conf;
+    enum status st = kafka_conf_new(w->kafka, KAFKA_PRODUCER, &conf, err);
+    if (st != ST_OK)
+        return st;
+    st = set_limits(w, conf, err);
+    if (st == ST_OK && w->transactional) {
+        snprintf(id, sizeof id, "%s.%d", w->id, lane->number);
+        st = kafka_conf_set(conf, "transactional.id", id, err);
+        if (st == ST_OK)
+            st = set_number(conf, "transaction.timeout.ms", w->transaction_timeout_ms, err);
+    }
+    if (st != ST_OK) {
+        rd_kafka_conf_destroy(conf);
+        return st;
+    }
+    rd_kafka_conf_set_opaque(conf, lane);
+    rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
+    rd_kafka_conf_set_error_cb(conf, on_error);
+    *ret = conf;
+    return ST_OK;
+}
+
+struct opening {
+    struct kafka_writer *w;
+    struct kafka_lane *lane;
+};
+
+static enum status try_open(void *arg, struct error *err)
+{
+    struct opening *o = arg;
+    struct kafka_lane *lane = o->lane;
+    for (size_t i = 0; i < o->w->topic_count; i++) {
+        const struct rd_kafka_metadata *md = NULL;
+        rd_kafka_resp_err_t code = rd_kafka_metadata(lane->rk, 0, lane->topics[i], &md, CALL_MS);
+        if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
+            return kafka_error(err, code, NULL, "kafka: metadata of topic '%s'", o->w->topics[i]);
+        rd_kafka_metadata_destroy(md);
+    }
+    if (!o->w->transactional)
+        return ST_OK;
+    rd_kafka_error_t *error = rd_kafka_init_transactions(lane->rk, CALL_MS);
+    if (error != NULL && rd_kafka_error_is_retriable(error)) {
+        kafka_error_take(err, error, "kafka: transactional id '%s.%d'", o->w->id, lane->number);
+        return ST_RETRY;
+    }
+    return kafka_error_take(err, error, "kafka: transactional id '%s.%d'", o->w->id, lane->number);
+}
+
+enum status kafka_lane_open(struct kafka_writer *w, struct kafka_lane *lane, struct error *err)
+{
+    rd_kafka_conf_t *conf;
+    enum status st = lane_conf(w, lane, &conf, err);
+    if (st == ST_OK)
+        st = kafka_client_new(RD_KAFKA_PRODUCER, conf, &lane->rk, err);
+    if (st != ST_OK)
+        return st;
+    for (size_t i = 0; i < w->topic_count; i++)
+        lane->topics[i] = rd_kafka_topic_new(lane->rk, w->topics[i], NULL);
+    lane->begun = false;
+    atomic_store(&lane->delivery_error, RD_KAFKA_RESP_ERR_NO_ERROR);
+    struct opening o = {w, lane};
+    return kafka_retry(w->kafka, try_open, &o, err);
+}
+
+void kafka_lane_close(struct kafka_lane *lane)
+{
+    if (lane->rk == NULL)
+        return;
+    rd_kafka_purge(lane->rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
+    rd_kafka_flush(lane->rk, FLUSH_SLICE_MS);
+    for (size_t i = 0; i < WRITER_TOPICS_MAX; i++) {
+        if (lane->topics[i] != NULL)
+            rd_kafka_topic_destroy(lane->topics[i]);
+        lane->topics[i] = NULL;
+    }
+    rd_kafka_destroy(lane->rk);
+    lane->rk = NULL;
+}
+
+enum status kafka_lane_begin(struct kafka_writer *w, struct kafka_lane *lane, struct error *err)
+{
+    POINT("kafka.txn.begin", w->topic_count > 0 ? w->topics[0] : "", -1, (int64_t)w->number);
+    if (w->transactional) {
+        enum status st = kafka_error_take(err, rd_kafka_begin_transaction(lane->rk),
+                                          "kafka: beginning a transaction");
+        if (st != ST_OK)
+            return st;
+    }
+    lane->begun = true;
+    lane->begun_ms = clock_boot_ms();
+    atomic_store(&lane->delivery_error, RD_KAFKA_RESP_ERR_NO_ERROR);
+    return ST_OK;
+}
+
+/* --- fenced --- */
+
+/* The coordinator ends a transaction that is open for longer than its time-out and raises the
+ * epoch: that looks like another instance, but it was ourselves (a stopped machine, a long pause).
+ * Only then a new producer is made, and only so often: two processes of one name must not take
+ * turns. */
+static bool was_our_own_timeout(struct kafka_writer *w, const struct kafka_lane *lane)
+{
+    int64_t now = clock_boot_ms();
+    if (!lane->begun || now - lane->begun_ms < w->transaction_timeout_ms)
+        return false;
+    if (w->refenced_ms[0] > 0 && now - w->refenced_ms[0] < REFENCE_WINDOW_MS)
+        return false;
+    for (int i = 0; i + 1 < REFENCES_MAX; i++)
+        w->refenced_ms[i] = w->refenced_ms[i + 1];
+    w->refenced_ms[REFENCES_MAX - 1] = now;
+    return true;
+}
+
+static enum status renew(struct kafka_writer *w, struct kafka_lane *lane, struct error *err)
+{
+    kafka_lane_close(lane);
+    enum status st = kafka_lane_open(w, lane, err);
+    return st == ST_OK ? ST_ABORT : st;
+}
+
+/* After a fatal error of the producer. */
+static enum status after_fatal(struct kafka_commit *c)
+{
+    struct kafka_writer *w = c->writer;
+    if (c->err.kind != ERR_FENCED || !was_our_own_timeout(w, c->lane))
+        return ST_FATAL;
+    struct error why = c->err;
+    enum status st = renew(w, c->lane, &c->err);
+    if (st == ST_ABORT) {
+        c->err = why;
+        error_prefix(&c->err, "our transaction was open for longer than its time-out");
+    }
+    return st;
+}
+
+/* --- ends of a transaction --- */
+
+static enum status abort_lane(struct kafka_commit *c)
+{
+    struct kafka_lane *lane = c->lane;
+    struct error err;
+    POINT("kafka.txn.abort", "", -1, (int64_t)c->number);
+    if (lane == NULL || !lane->begun)
+        return ST_ABORT;
+    if (!c->writer->transactional) {
+        rd_kafka_flush(lane->rk, CALL_MS); /* what arrives all the same will be repeated */
+        lane->begun = false;
+        return ST_ABORT;
+    }
+    enum status st = ST_OK;
+    for (int64_t deadline = clock_mono_ms() + c->writer->kafka->timeout_ms;;) {
+        rd_kafka_error_t *error = rd_kafka_abort_transaction(lane->rk, CALL_MS);
+        bool again = error != NULL && rd_kafka_error_is_retriable(error);
+        bool fatal = error != NULL && rd_kafka_error_is_fatal(error);
+        st = kafka_error_take(&err, error, "kafka: aborting a transaction");
+        if (st == ST_OK)
+            break;
+        if (fatal || !again || clock_mono_ms() > deadline || atomic_load(&c->writer->closing)) {
+            c->err = err;
+            return after_fatal(c);
+        }
+    }
+    lane->begun = false;
+    return ST_ABORT;
+}
+
+/* Sorts a transactional error: again, abort, or the end. NULL is ST_OK. */
+static enum status sort_error(struct kafka_commit *c, rd_kafka_error_t *error, const char *what)
+{
+    if (error == NULL)
+        return ST_OK;
+    bool again = rd_kafka_error_is_retriable(error);
+    bool abort = rd_kafka_error_txn_requires_abort(error);
+    bool fatal = rd_kafka_error_is_fatal(error);
+    kafka_error_take(&c->err, error, "kafka: %s", what);
+    if (abort)
+        return abort_lane(c);
+    if (fatal)
+        return after_fatal(c);
+    return again ? ST_RETRY : abort_lane(c);
+}
+
+static enum status give_up_retrying(struct kafka_commit *c)
+{
+    c->err.kind = ERR_UNAVAILABLE;
+    return ST_FATAL;
+}
+
+static enum status flush(struct kafka_commit *c)
+{
+    struct kafka_writer *w = c->writer;
+    while (c->lane != NULL &&
+           rd_kafka_flush(c->lane->rk, FLUSH_SLICE_MS) != RD_KAFKA_RESP_ERR_NO_ERROR)
+        if (atomic_load(&w->closing))
+            break;
+    atomic_store(&w->flushed, true);
+    loop_bell_ring(w->flushed_bell);
+    return ST_OK;
+}
+
+static enum status send_offsets(struct kafka_commit *c, int64_t deadline_ms)
+{
+    enum status st = ST_OK;
+    do {
+        POINT("kafka.txn.offsets", "", -1, (int64_t)c->number);
+        st = sort_error(
+            c, rd_kafka_send_offsets_to_transaction(c->lane->rk, c->positions, c->member, CALL_MS),
+            "positions of a transaction");
+        if (st == ST_RETRY && (clock_mono_ms() > deadline_ms || atomic_load(&c->writer->closing)))
+            return give_up_retrying(c);
+    } while (st == ST_RETRY);
+    return st;
+}
+
+static enum status commit_transaction(struct kafka_commit *c)
+{
+    int64_t deadline_ms = clock_mono_ms() + c->writer->kafka->timeout_ms;
+    enum status st = c->positions == NULL ? ST_OK : send_offsets(c, deadline_ms);
+    while (st == ST_OK) {
+        POINT("kafka.txn.commit", "", -1, (int64_t)c->number);
+        st = sort_error(c, rd_kafka_commit_transaction(c->lane->rk, CALL_MS),
+                        "committing a transaction");
+        if (st != ST_RETRY)
+            break;
+        if (clock_mono_ms() > deadline_ms || atomic_load(&c->writer->closing))
+            return give_up_retrying(c);
+        st = ST_OK;
+    }
+    if (st == ST_OK)
+        c->lane->begun = false;
+    POINT("kafka.txn.committed", "", -1, (int64_t)c->number);
+    return st;
+}
+
+/* A record that the topic's limit refused: the limit is read anew, so that the next writer_send
+ * refuses that record by itself. */
+static void learn_limits(struct kafka_writer *w)
+{
+    struct error err;
+    for (size_t i = 0; i < w->topic_count; i++) {
+        int64_t limit;
+        if (kafka_topic_limit(w->kafka, w->topics[i], &limit, &err) == ST_OK)
+            atomic_store(&w->limits[i], limit);
+    }
+}
+
+static enum status commit_offsets(struct kafka_commit *c)
+{
+    if (c->lane != NULL)
+        c->lane->begun = false;
+    if (c->positions == NULL)
+        return ST_OK;
+    int64_t deadline_ms = clock_mono_ms() + c->writer->kafka->timeout_ms;
+    for (;;) {
+        rd_kafka_resp_err_t code = rd_kafka_commit(c->writer->reader->rk, c->positions, 0);
+        if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+            return ST_OK;
+        enum status st = kafka_error(&c->err, code, NULL, "kafka: committing positions");
+        if (st != ST_RETRY)
+            return st;
+        if (clock_mono_ms() > deadline_ms || atomic_load(&c->writer->closing))
+            return give_up_retrying(c);
+    }
+}
+
+/* Keys would find other partitions after a change: outputs of one input partition must not be
+ * spread, so a change stops by name. */
+static enum status check_partitions(struct kafka_writer *w, struct error *err)
+{
+    if (clock_mono_ms() - w->checked_ms < CHECK_EVERY_MS)
+        return ST_OK;
+    w->checked_ms = clock_mono_ms();
+    for (size_t i = 0; i < w->topic_count; i++) {
+        int32_t now = 0;
+        if (kafka_partitions(w->kafka, w->topics[i], &now, err) == ST_OK && now > 0 &&
+            now != w->partitions[i])
+            return error_set(
+                err, ST_FATAL, ERR_TEMPORARY,
+                "kafka: topic '%s' had %d partitions at start and has %d now: start again",
+                w->topics[i], (int)w->partitions[i], (int)now);
+    }
+    return ST_OK;
+}
+
+void kafka_commit_work(struct job *job)
+{
+    struct kafka_commit *c = (struct kafka_commit *)job;
+    struct kafka_writer *w = c->writer;
+    if (c->abort_only) {
+        c->st = abort_lane(c);
+        return;
+    }
+    c->st = flush(c);
+    int failed =
+        c->lane == NULL ? RD_KAFKA_RESP_ERR_NO_ERROR : atomic_load(&c->lane->delivery_error);
+    if (failed == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE)
+        learn_limits(w);
+    if (failed != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        kafka_error(&c->err, (rd_kafka_resp_err_t)failed, NULL, "kafka: delivery");
+        c->st = abort_lane(c);
+    } else {
+        c->st = w->transactional ? commit_transaction(c) : commit_offsets(c);
+    }
+    if (c->st == ST_OK)
+        c->st = check_partitions(w, &c->err);
+}

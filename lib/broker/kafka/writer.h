@@ -1,0 +1,120 @@
+/* The writer's own state, shared by writer.c (loop thread) and txn.c (runner's thread).
+ *
+ *     send --> lane being filled --commit--> lane that runs --> committed / aborted
+ *                    ^------- three lanes in rotation ------------'
+ *
+ * A *lane* is a producer. Three of them, because a broker refuses a new transaction of an id while
+ * it still writes the last one's markers (CONCURRENT_TRANSACTIONS). While one commits, the next is
+ * filled; it may produce only when the first one's flush has returned (the *flush barrier*), or
+ * records would change order, and it is handed over only when the first has committed.
+ *
+ * Ensures: 1. One job at a time. 2. A lane belongs to the runner from its submission until `done`,
+ * but for rd_kafka_poll. 3. If a batch aborts, the one behind it aborts as well, and both are
+ * reported by one `aborted`. */
+#ifndef SLUICE_BROKER_KAFKA_WRITER_H
+#define SLUICE_BROKER_KAFKA_WRITER_H
+
+#include <stdatomic.h>
+
+#include "lib/base/runner.h"
+#include "lib/broker/kafka/kafka.h"
+#include "lib/broker/kafka/reader.h"
+
+enum { LANES = 3, REFENCES_MAX = 3 };
+
+struct kafka_lane {
+    rd_kafka_t *rk;
+    rd_kafka_topic_t *topics[WRITER_TOPICS_MAX];
+    bool begun;                 /* a transaction (or a batch) is open */
+    int64_t begun_ms;           /* clock_boot_ms of that */
+    _Atomic int delivery_error; /* first rd_kafka_resp_err_t of a delivery report */
+    int number;                 /* 0..LANES-1, in the transactional id */
+};
+
+struct kafka_commit {
+    struct job job;
+    struct kafka_writer *writer;
+    struct kafka_lane *lane; /* NULL: positions only, at least once */
+    bool abort_only;
+    uint64_t number;
+    rd_kafka_topic_partition_list_t *positions; /* NULL: none */
+    rd_kafka_consumer_group_metadata_t *member;
+    enum status st; /* ST_OK, ST_ABORT, ST_FATAL */
+    struct error err;
+};
+
+struct kafka_writer {
+    struct kafka *kafka;
+    struct kafka_reader *reader; /* NULL: no positions */
+    struct loop *loop;
+    struct writer_events events;
+    bool transactional;
+    char *id; /* "sluice.<group>.<instance>.<worker>" */
+    char start_id[17];
+    bool trace_txn;
+    int64_t transaction_timeout_ms;
+
+    size_t topic_count;
+    char *topics[WRITER_TOPICS_MAX];
+    int32_t partitions[WRITER_TOPICS_MAX];
+    _Atomic int64_t limits[WRITER_TOPICS_MAX]; /* max.message.bytes */
+
+    struct kafka_lane lanes[LANES];
+    int next_lane;
+    struct kafka_lane *filling; /* NULL: no batch is open */
+    uint64_t number;            /* of the batch being filled */
+    unsigned sends;             /* since delivery reports were last served */
+
+    struct runner *runner;
+    struct kafka_commit commit; /* the one that runs */
+    bool running, blocked, failed;
+    bool doomed; /* the batch being filled must abort */
+    struct error doom;
+    uint64_t aborted_from; /* where the abort that runs began */
+    struct error abort_why;
+
+    _Atomic bool flushed; /* the flush barrier is open */
+    _Atomic bool closing;
+    struct loop_bell *flushed_bell;
+    struct loop_timer *retry; /* after a full queue */
+
+    int64_t refenced_ms[REFENCES_MAX]; /* runner: when our own time-out fenced us */
+    int64_t checked_ms;                /* runner: when partition counts were last compared */
+};
+
+/* --- writer.c --- */
+
+/* A partition was lost: what is in the batch cannot be committed. */
+void kafka_writer_lost(struct kafka_writer *w);
+
+/* A job runs: no rebalance may be answered. */
+bool kafka_writer_busy(const struct kafka_writer *w);
+
+/* --- txn.c --- */
+
+/* Makes the lane's producer, asks for the topics' metadata (the first produce of 2.0.2 is else a
+ * second late), and fences a predecessor. Blocks. */
+enum status kafka_lane_open(struct kafka_writer *w, struct kafka_lane *lane,
+                            struct error *err) MUST_CHECK;
+void kafka_lane_close(struct kafka_lane *lane);
+
+/* Begin a transaction at the first record of a batch. Loop thread; does not wait for the broker. */
+enum status kafka_lane_begin(struct kafka_writer *w, struct kafka_lane *lane,
+                             struct error *err) MUST_CHECK;
+
+/* work() of w->commit. */
+void kafka_commit_work(struct job *job);
+
+/* --- slots of the ops table --- */
+
+enum status kafka_writer_open(void *writer, void *ctx, void *reader,
+                              const struct writer_config *cfg, struct error *err);
+int32_t kafka_writer_partitions(const void *writer, int topic);
+enum status kafka_writer_send(void *writer, const struct out *out, struct error *err);
+bool kafka_writer_can_commit(const void *writer);
+enum status kafka_writer_commit(void *writer, const struct position *pos, size_t n,
+                                uint64_t *ret_number, struct error *err);
+bool kafka_writer_idle(const void *writer);
+void kafka_writer_close(void *writer);
+
+#endif

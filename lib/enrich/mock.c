@@ -1,0 +1,235 @@
+/* The mock enricher: what the lexicon finds, with latency, errors, bad answers and cost on demand,
+ * so that everything can be tried without a key or a network.
+ *
+ * Luck is drawn from the seed and the post's text, so it is the same in any order and after any
+ * restart. Asks that are to take a while wait in one heap behind one timer, however many. */
+#include <math.h>
+#include <stdint.h>
+
+#include "lib/base/backoff.h"
+#include "lib/base/clock.h"
+#include "lib/base/mem.h"
+#include "lib/enrich/lexicon.h"
+#include "lib/enrich/ops.h"
+
+enum { TOKEN_BYTES = 4, PROMPT_TOKENS = 60 };
+
+struct waiting {
+    int64_t due_us;
+    struct ask *ask;
+};
+
+struct mock {
+    const struct enrich_options *opt;
+    struct lexicon *lexicon;
+    struct loop_timer *timer;
+    struct waiting *heap; /* the earliest first */
+    size_t n, cap;
+    bool telling; /* inside done() */
+};
+
+/* --- answers --- */
+
+static uint64_t hash_text(struct span s)
+{
+    uint64_t h = 14695981039346656037u; /* FNV-1a */
+    for (size_t i = 0; i < s.n; i++)
+        h = (h ^ (unsigned char)s.p[i]) * 1099511628211u;
+    return h;
+}
+
+static void write_answer(const struct mock *m, struct ask *ask)
+{
+    static const char *const moods[] = {"neutral", "positive", "negative"};
+    struct insight in;
+    lexicon_read(m->lexicon, ask->text, &in);
+    struct buf *b = &ask->answer;
+    buf_reset(b, 0);
+    buf_add(b, "{\"topics\":[", 11);
+    for (int i = 0; i < in.topic_count; i++) {
+        buf_add_str(b, i == 0 ? "\"" : ",\"");
+        buf_add_span(b, in.topics[i]);
+        buf_add_char(b, '"');
+    }
+    buf_add(b, "],\"sentiment\":\"", 15);
+    buf_add_str(b, moods[in.sentiment]);
+    buf_add(b, "\",\"language\":\"", 14);
+    buf_add_str(b, in.language);
+    buf_add(b, "\"}", 2);
+}
+
+static bool has_luck(const struct mock *m)
+{
+    return m->opt->mock_error_rate > 0 || m->opt->mock_bad_rate > 0 ||
+           m->opt->mock_latency_ms > 0 || m->opt->mock_latency_spread_ms > 0;
+}
+
+static enum status answer(const struct mock *m, struct ask *ask, struct rng *rng)
+{
+    const struct enrich_options *opt = m->opt;
+    ask->cache = CACHE_NONE;
+    ask->attempts = 1;
+    ask->tokens_in = ask->tokens_out = 0;
+    ask->cost_usd = opt->mock_cost_usd;
+    if (opt->mock_cost_usd > 0) {
+        ask->cache = CACHE_MISS;
+        ask->tokens_in = PROMPT_TOKENS + (int64_t)ask->text.n / TOKEN_BYTES;
+    }
+    if (opt->mock_error_rate > 0 && rng_double(rng) < opt->mock_error_rate)
+        return error_reject(&ask->err, REASON_enricher_failed,
+                            "the mock was told to fail for some posts (--mock-error-rate)");
+    write_answer(m, ask);
+    if (opt->mock_bad_rate > 0 && rng_double(rng) < opt->mock_bad_rate) {
+        buf_reset(&ask->answer, 0);
+        buf_add_str(&ask->answer, "{\"topics\":\"not a list\",\"mood\":42}");
+    }
+    if (opt->mock_cost_usd > 0)
+        ask->tokens_out = (int64_t)ask->answer.n / TOKEN_BYTES;
+    return ST_OK;
+}
+
+/* --- latency --- */
+
+/* Normal distribution by Box and Muller (1958). */
+static int64_t draw_latency_us(const struct enrich_options *opt, struct rng *rng)
+{
+    double u = 1 - rng_double(rng), v = rng_double(rng);
+    double z = opt->mock_latency_spread_ms == 0 ? 0 : sqrt(-2 * log(u)) * cos(2 * M_PI * v);
+    double ms = (double)opt->mock_latency_ms + z * (double)opt->mock_latency_spread_ms;
+    return ms <= 0 ? 0 : (int64_t)(ms * 1000);
+}
+
+static void sift_up(struct mock *m, size_t i)
+{
+    for (; i > 0 && m->heap[i].due_us < m->heap[(i - 1) / 2].due_us; i = (i - 1) / 2) {
+        struct waiting w = m->heap[i];
+        m->heap[i] = m->heap[(i - 1) / 2];
+        m->heap[(i - 1) / 2] = w;
+        m->heap[i].ask->owner = (void *)(uintptr_t)i;
+    }
+    m->heap[i].ask->owner = (void *)(uintptr_t)i;
+}
+
+static void sift_down(struct mock *m, size_t i)
+{
+    for (;;) {
+        size_t least = i, left = 2 * i + 1;
+        if (left < m->n && m->heap[left].due_us < m->heap[least].due_us)
+            least = left;
+        if (left + 1 < m->n && m->heap[left + 1].due_us < m->heap[least].due_us)
+            least = left + 1;
+        if (least == i)
+            break;
+        struct waiting w = m->heap[i];
+        m->heap[i] = m->heap[least];
+        m->heap[least] = w;
+        m->heap[i].ask->owner = (void *)(uintptr_t)i;
+        i = least;
+    }
+    m->heap[i].ask->owner = (void *)(uintptr_t)i;
+}
+
+static void heap_remove(struct mock *m, size_t i)
+{
+    m->heap[i] = m->heap[--m->n];
+    if (i < m->n) {
+        sift_down(m, i);
+        sift_up(m, (size_t)(uintptr_t)m->heap[i].ask->owner);
+    }
+}
+
+static void start_timer(struct mock *m)
+{
+    if (m->n == 0 || m->telling)
+        return;
+    int64_t left_us = m->heap[0].due_us - clock_mono_ns() / 1000;
+    loop_timer_start(m->timer, left_us <= 0 ? 0 : (left_us + 999) / 1000);
+}
+
+static void wait_for(struct mock *m, struct ask *ask, int64_t latency_us)
+{
+    if (m->n == m->cap) {
+        m->cap = m->cap == 0 ? 256 : m->cap * 2;
+        m->heap = mem_realloc(m->heap, m->cap * sizeof *m->heap);
+    }
+    m->heap[m->n] = (struct waiting){clock_mono_ns() / 1000 + latency_us, ask};
+    sift_up(m, m->n++);
+    if (m->heap[0].ask == ask)
+        start_timer(m);
+}
+
+static void on_timer(void *arg)
+{
+    struct mock *m = arg;
+    int64_t now_us = clock_mono_ns() / 1000;
+    m->telling = true;
+    while (m->n > 0 && m->heap[0].due_us <= now_us) {
+        struct ask *ask = m->heap[0].ask;
+        heap_remove(m, 0);
+        ask->done(ask);
+    }
+    m->telling = false;
+    start_timer(m);
+}
+
+/* --- slots of the ops table --- */
+
+static enum status mock_open(void *ctx, const struct enrich_options *opt, struct loop *loop,
+                             struct error *err)
+{
+    struct mock *m = ctx;
+    UNUSED(err);
+    m->opt = opt;
+    m->lexicon = lexicon_new();
+    m->timer = loop_timer_new(loop, on_timer, m);
+    return ST_OK;
+}
+
+static void mock_close(void *ctx)
+{
+    struct mock *m = ctx;
+    loop_timer_free(m->timer);
+    lexicon_free(m->lexicon);
+    mem_free(m->heap);
+}
+
+/* The answer is made at once, and told when its time has come. */
+static enum status mock_submit(void *ctx, struct ask *ask)
+{
+    struct mock *m = ctx;
+    struct rng rng = {1};
+    if (has_luck(m))
+        rng_seed(&rng, hash_text(ask->text) ^ (uint64_t)m->opt->mock_seed);
+    ask->status = answer(m, ask, &rng);
+    if (m->opt->mock_latency_ms == 0 && m->opt->mock_latency_spread_ms == 0)
+        return ask->status;
+    wait_for(m, ask, draw_latency_us(m->opt, &rng));
+    return ST_AGAIN;
+}
+
+static void mock_cancel(void *ctx, struct ask *ask)
+{
+    heap_remove(ctx, (size_t)(uintptr_t)ask->owner);
+}
+
+static bool mock_is_paid(const void *ctx)
+{
+    return ((const struct mock *)ctx)->opt->mock_cost_usd > 0;
+}
+
+static const char *mock_name(const void *ctx)
+{
+    UNUSED(ctx);
+    return "mock/lexicon/1";
+}
+
+const struct enricher_ops mock_enricher_ops = {
+    .kind = "mock",
+    .ctx_size = sizeof(struct mock),
+    .open = mock_open,
+    .close = mock_close,
+    .submit = mock_submit,
+    .cancel = mock_cancel,
+    .is_paid = mock_is_paid,
+    .name = mock_name,
+};

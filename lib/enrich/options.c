@@ -1,0 +1,56 @@
+/* Rows of the options of the enrichers. */
+#include "lib/enrich/enrich.h"
+
+#define ROW(field, kind) OPTION_AT_##kind(struct enrich_options, field)
+
+static const struct option rows[] = {
+    {.key = "enricher",
+     .arg = "KIND",
+     .fallback = "mock",
+     ROW(kind, WORD),
+     .words = enrich_kinds,
+     .help = "who answers; mock: a small lexicon, needs no key and no network"},
+    {.key = "mock-latency",
+     .arg = "TIME",
+     .fallback = "0",
+     ROW(mock_latency_ms, DURATION),
+     .min = 0,
+     .max = 3600000,
+     .help = "mock: how long an answer takes; 0: answers at once"},
+    {.key = "mock-latency-spread",
+     .arg = "TIME",
+     .fallback = "0",
+     ROW(mock_latency_spread_ms, DURATION),
+     .min = 0,
+     .max = 3600000,
+     .help = "mock: standard deviation of that (normal distribution, cut at 0)"},
+    {.key = "mock-error-rate",
+     .arg = "SHARE",
+     .fallback = "0",
+     ROW(mock_error_rate, REAL),
+     .min = 0,
+     .max = 1,
+     .help = "mock: share of posts that fail (dead letter enricher_failed)"},
+    {.key = "mock-bad-rate",
+     .arg = "SHARE",
+     .fallback = "0",
+     ROW(mock_bad_rate, REAL),
+     .min = 0,
+     .max = 1,
+     .help = "mock: share of posts whose answer does not fit the schema"},
+    {.key = "mock-cost",
+     .arg = "USD",
+     .fallback = "0",
+     ROW(mock_cost_usd, REAL),
+     .min = 0,
+     .max = 1000,
+     .help = "mock: pretend that an answer costs so much: headers and totals show it"},
+    {.key = "mock-seed",
+     .arg = "N",
+     .fallback = "1",
+     ROW(mock_seed, INT),
+     .help = "mock: seed of latency, errors and bad answers; equal posts have equal luck"},
+};
+
+const struct option_table enrich_option_table =
+    OPTION_TABLE("Enricher", rows, struct enrich_options);
