@@ -152,12 +152,12 @@ static void on_tick(void *arg)
 
 /* --- records --- */
 
-/* Headers are parsed by librdkafka when they are first asked for. The array is kept in _private of
- * the message, which is ours on the consumer's side. */
+/* Headers are parsed by librdkafka when they are first asked for. The array is the record's own,
+ * and goes with it in reader_release; the bytes belong to the message (whose _private is
+ * librdkafka's). */
 static void take_headers(rd_kafka_message_t *msg, struct record *rec)
 {
     rd_kafka_headers_t *list;
-    msg->_private = NULL;
     rec->headers = NULL;
     rec->header_count = 0;
     if (rd_kafka_message_headers(msg, &list) != RD_KAFKA_RESP_ERR_NO_ERROR)
@@ -175,7 +175,6 @@ static void take_headers(rd_kafka_message_t *msg, struct record *rec)
         headers[i] = (struct header){span_of(name), span_make(value, size)};
         rec->header_count++;
     }
-    msg->_private = headers;
     rec->headers = headers;
 }
 
@@ -259,7 +258,7 @@ void kafka_reader_release(void *reader, struct record *recs, size_t n)
         rd_kafka_message_t *msg = recs[i].owner;
         if (msg == NULL)
             continue;
-        mem_free(msg->_private);
+        mem_free((void *)recs[i].headers);
         rd_kafka_message_destroy(msg);
         recs[i].owner = NULL;
     }
