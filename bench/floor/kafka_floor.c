@@ -125,6 +125,7 @@ static void producer_open(struct floor *fl)
     set(conf, "batch.size", "1000000");
     set(conf, "batch.num.messages", "10000");
     set(conf, "queue.buffering.max.messages", "30000");
+    set(conf, "retry.backoff.ms", "5"); /* after CONCURRENT_TRANSACTIONS; the default is 100 */
     if (!fl->opt->at_least_once)
         set(conf, "transactional.id", fl->opt->group);
     rd_kafka_conf_set_opaque(conf, fl);
