@@ -32,9 +32,9 @@ chaos: build ## kill and restart while posts flow, prove that each came out once
 fuzz: ## fuzz every target for a minute (FUZZ_SECONDS=60)
 	@scripts/fuzz.sh
 
-kafka: ## start a real Kafka for trying things out (stop: make kafka ARGS=stop)
+kafka: ## start a real Kafka for trying things out; it prints how to stop it
 	@scripts/deps.sh test
-	@tests/kafka/kafka.sh $(or $(ARGS),start)
+	@tests/kafka/kafka.sh start $(ARGS) | sed 's|^KAFKA_DIR=\(.*\)|&\nto stop it: tests/kafka/kafka.sh stop \1|'
 
 check: ## style checks only
 	@scripts/deps.sh test

@@ -1,0 +1,482 @@
+"""run.py [--only SECTION] [--out FILE] - measures sluice beside bare loops and prints both.
+
+Machines differ and rates on one machine vary by half from run to run: so every figure of sluice is
+taken in turns with that of the bare loop (bench/floor), BENCH_REPEAT times (5), and what counts is
+the ratio of the medians; the range is shown. BENCH_POSTS (1000000) and BENCH_SECONDS (10) make a run
+shorter. Kafka is the one named by KAFKA_BOOTSTRAP_SERVERS, or one started for the run.
+Nothing here fails for being slow: the table shows what is asked beside what was reached.
+"""
+
+import argparse
+import json
+import os
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+SLUICE = os.environ.get("SLUICE", os.path.join(ROOT, "build", "sluice"))
+TOOLS = os.path.join(ROOT, "build", "bench")
+REPEAT = int(os.environ.get("BENCH_REPEAT", "5"))
+POSTS = int(os.environ.get("BENCH_POSTS", "1000000"))
+SECONDS = int(os.environ.get("BENCH_SECONDS", "10"))
+RATE = 1000
+LIMIT_S = 300  # for one run of one program
+
+# figure: (what is asked in words, test). Figures of sluice and "…/floor" ratios of medians.
+ASKED = {
+    "kafka exactly-once posts/s ÷ floor": ("≥ 0.80", lambda v: v >= 0.8),
+    "kafka exactly-once CPU ÷ floor": ("≤ 1.25", lambda v: v <= 1.25),
+    "kafka at-least-once posts/s ÷ floor": ("≥ 0.80", lambda v: v >= 0.8),
+    "kafka latency p50 ms": ("≤ 10", lambda v: v <= 10),
+    "kafka latency p99 ms": ("≤ 50", lambda v: v <= 50),
+    "kafka latency p50 ÷ floor": ("≤ 1.00", lambda v: v <= 1),
+    "embedded posts/s ÷ floor": ("≥ 0.80", lambda v: v >= 0.8),
+    "embedded latency p50 ms": ("≤ 0.5", lambda v: v <= 0.5),
+    "embedded latency p99 ms": ("≤ 20", lambda v: v <= 20),
+    "scan and splice, 300 bytes, ns": ("≤ 200", lambda v: v <= 200),
+    "enhance at 1,000 posts/s, MB": ("≤ 16", lambda v: v <= 16),
+    "enhance at full load, MB": ("≤ 128", lambda v: v <= 128),
+    "start to first post out, ms": ("≤ 50", lambda v: v <= 50),
+}
+
+
+class Unmeasured(Exception):
+    """A section cannot be measured here; the text says why."""
+
+
+# --- figures -----------------------------------------------------------------
+
+figures = {}  # name -> list of values
+
+
+def note(name, value):
+    if value is not None:
+        figures.setdefault(name, []).append(value)
+
+
+def median(name):
+    return statistics.median(figures[name]) if figures.get(name) else None
+
+
+def ratio(name, over, under):
+    """A figure of its own: the median of one by the median of the other."""
+    if median(over) and median(under):
+        figures[name] = [median(over) / median(under)]
+
+
+def say(text):
+    print(text, file=sys.stderr, flush=True)
+
+
+# --- processes ---------------------------------------------------------------
+
+
+class Program:
+    """A running program, with what it used: cpu_s, peak memory in MB (Pss), seconds."""
+
+    def __init__(self, arguments, folder):
+        self.log = open(os.path.join(folder, "program.log"), "w+", encoding="utf-8")
+        self.begun = time.monotonic()
+        self.arguments = arguments
+        self.process = subprocess.Popen(
+            arguments, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, cwd=folder
+        )
+        self.peak_mb = 0.0
+        self.status = None
+        self.sampler = threading.Thread(target=self.sample, daemon=True)
+        self.sampler.start()
+
+    def sample(self):
+        path = f"/proc/{self.process.pid}/smaps_rollup"
+        while self.status is None:
+            try:
+                with open(path, encoding="ascii") as rollup:
+                    kb = int(re.search(r"^Pss: +(\d+)", rollup.read(), re.MULTILINE)[1])
+                self.peak_mb = max(self.peak_mb, kb / 1024)
+            except (OSError, TypeError):
+                pass
+            time.sleep(0.1)
+
+    def wait(self, limit_s=LIMIT_S):
+        timer = threading.Timer(limit_s, self.process.kill)
+        timer.start()
+        _, self.status, used = os.wait4(self.process.pid, 0)
+        timer.cancel()
+        self.process.returncode = os.waitstatus_to_exitcode(self.status)
+        self.seconds = time.monotonic() - self.begun
+        self.cpu_s = used.ru_utime + used.ru_stime
+        self.sampler.join()
+        self.log.seek(0)
+        self.output = self.log.read()
+        self.log.close()
+        if self.process.returncode != 0:
+            raise Unmeasured(
+                f"{' '.join(self.arguments[:3])} ended with {self.process.returncode}: "
+                + self.output[-400:]
+            )
+        return self
+
+    def stop(self):
+        self.process.terminate()
+        return self.wait(30)
+
+
+def tool(name, *arguments):
+    """Runs a helper to its end and returns what it printed."""
+    done = subprocess.run(
+        [os.path.join(TOOLS, name), *map(str, arguments)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False, timeout=LIMIT_S,
+    )
+    if done.returncode != 0:
+        raise Unmeasured(f"{name}: {done.stderr.strip()[-300:]}")
+    return done.stdout
+
+
+def need_sluice():
+    if not os.access(SLUICE, os.X_OK):
+        raise Unmeasured("there is no build/sluice")
+
+
+# --- Kafka -------------------------------------------------------------------
+
+
+class Kafka:
+    """The broker of this run and names for its topics that nobody used before."""
+
+    def __init__(self):
+        self.brokers = os.environ.get("KAFKA_BOOTSTRAP_SERVERS")
+        self.folder = None
+        self.script = os.path.join(ROOT, "tests", "kafka", "kafka.sh")
+        self.used = 0
+        self.tag = f"b{os.getpid()}"
+
+    def start(self):
+        if self.brokers:
+            return
+        if not os.access(self.script, os.X_OK):
+            raise Unmeasured("no KAFKA_BOOTSTRAP_SERVERS and no tests/kafka/kafka.sh")
+        said = subprocess.run(
+            [self.script, "start", "--with", str(os.getpid())],
+            stdout=subprocess.PIPE, text=True, check=False,
+        )
+        if said.returncode != 0:
+            raise Unmeasured("Kafka does not start")
+        values = dict(line.split("=", 1) for line in said.stdout.splitlines() if "=" in line)
+        self.brokers, self.folder = values["KAFKA_BOOTSTRAP_SERVERS"], values["KAFKA_DIR"]
+
+    def stop(self):
+        if self.folder:
+            subprocess.run([self.script, "stop", self.folder], check=False)
+
+    def name(self, kind):
+        self.used += 1
+        return f"{self.tag}_{kind}{self.used}"
+
+    def topic(self, kind):
+        name = self.name(kind)
+        tool("meter", self.brokers, "make", name, 4)
+        return name
+
+    def floor(self, source, out, *more):
+        return [os.path.join(TOOLS, "kafka_floor"), "--brokers", self.brokers, "--in", source,
+                "--out", out, "--group", self.name("g"), *more]
+
+    def sluice(self, source, out, folder, *more):
+        return [SLUICE, "enhance", "--broker", f"kafka://{self.brokers}", "--group", self.name("g"),
+                "--raw-topic", source, "--enhanced-topic", out, "--dead-topic", self.topic("dead"),
+                "--state-dir", folder, "--http", "127.0.0.1:0", *more]
+
+
+def middle_rate(lines):
+    """Posts/s between 20 % and 80 % of the work; seconds to the first."""
+    points = [tuple(map(float, line.split())) for line in lines.splitlines()]
+    end = points[-1][1]
+    low = next(p for p in points if p[1] >= 0.2 * end)
+    high = next(p for p in points if p[1] >= 0.8 * end)
+    first = next(p[0] for p in points if p[1] > 0)
+    return ((high[1] - low[1]) / (high[0] - low[0]) if high[0] > low[0] else None), first
+
+
+def kafka_drain(kafka, who, make, folder):
+    """One closed-loop run: make(out) gives the command line."""
+    out = kafka.topic("out")
+    command = make(out)
+    watch = subprocess.Popen(
+        [os.path.join(TOOLS, "meter"), kafka.brokers, "watch", out, str(POSTS)],
+        stdout=subprocess.PIPE, text=True,
+    )
+    try:
+        done = Program(command, folder).wait()
+        lines, _ = watch.communicate(timeout=30)
+    except subprocess.TimeoutExpired as late:
+        raise Unmeasured(f"{who}: the outputs are not all there") from late
+    finally:
+        watch.kill()
+    rate, _ = middle_rate(lines)
+    note(f"{who} posts/s", rate)
+    note(f"{who} CPU µs/post", done.cpu_s / POSTS * 1e6)
+    note(f"{who} peak MB", done.peak_mb)
+    tool("meter", kafka.brokers, "delete", out)
+    say(f"  {who}: {rate or 0:,.0f} posts/s, {done.cpu_s / POSTS * 1e6:.2f} µs, {done.peak_mb:.0f} MB")
+
+
+def kafka_throughput(kafka, folder):
+    source = kafka.name("raw")
+    tool("meter", kafka.brokers, "load", source, 4, POSTS)
+    alo = ("--delivery", "at-least-once")
+
+    def sluice(*more):
+        return lambda out: kafka.sluice(source, out, folder, "--drain", *more)
+
+    variants = [
+        ("kafka floor", lambda out: kafka.floor(source, out, "--drain")),
+        ("kafka sluice", sluice("--workers", "1")),
+        ("kafka sluice 2 workers", sluice("--workers", "2")),
+        ("kafka floor alo", lambda out: kafka.floor(source, out, "--drain", "--at-least-once")),
+        ("kafka sluice alo", sluice("--workers", "1", *alo)),
+    ]
+    in_turns(variants, lambda who, make: kafka_drain(kafka, who, make, folder))
+    ratio("kafka exactly-once posts/s ÷ floor", "kafka sluice posts/s", "kafka floor posts/s")
+    ratio("kafka exactly-once CPU ÷ floor", "kafka sluice CPU µs/post", "kafka floor CPU µs/post")
+    ratio("kafka at-least-once posts/s ÷ floor", "kafka sluice alo posts/s", "kafka floor alo posts/s")
+    figures["enhance at full load, MB"] = figures.get("kafka sluice peak MB", [])
+
+
+def kafka_flight(kafka, who, make, folder):
+    source, out = kafka.topic("raw"), kafka.topic("out")
+    program = Program(make(source, out), folder)
+    try:
+        found = json.loads(tool("meter", kafka.brokers, "latency", source, out, RATE, SECONDS))
+    finally:
+        done = program.stop()
+    if found["got"] != found["sent"] or found["repeated"]:
+        say(f"  {who}: {found}")
+    for q in ("p50", "p90", "p99", "max"):
+        note(f"{who} {q} ms", found[f"{q}_ms"])
+    note(f"{who} memory MB", done.peak_mb)
+    note(f"{who} first post ms", found["first_ms"])
+    note(f"{who} CPU µs/post", done.cpu_s / found["sent"] * 1e6)
+    tool("meter", kafka.brokers, "delete", source, out)
+    say(f"  {who}: p50 {found['p50_ms']:.1f} p99 {found['p99_ms']:.1f} max {found['max_ms']:.1f} ms")
+
+
+def kafka_latency(kafka, folder):
+    variants = [
+        ("kafka floor latency", lambda i, o: kafka.floor(i, o, "--latency")),
+        ("kafka sluice latency", lambda i, o: kafka.sluice(i, o, folder, "--workers", "1")),
+    ]
+    in_turns(variants, lambda who, make: kafka_flight(kafka, who, make, folder))
+    for q in ("p50", "p99"):
+        figures[f"kafka latency {q} ms"] = figures.get(f"kafka sluice latency {q} ms", [])
+    ratio("kafka latency p50 ÷ floor", "kafka sluice latency p50 ms", "kafka floor latency p50 ms")
+    figures["enhance at 1,000 posts/s, MB"] = figures.get("kafka sluice latency memory MB", [])
+
+
+# --- embedded ----------------------------------------------------------------
+
+
+def three_processes(folder):
+    """source, enhance and sink as processes of their own on one file: each drains the last."""
+    broker = ["--broker", f"sqlite:{folder}/sluice.db", "--state-dir", folder, "--quiet",
+              "--http", "127.0.0.1:0"]
+    begun = time.monotonic()
+    source = Program([SLUICE, "source", "--from", "generate", "--count", str(POSTS), *broker], folder)
+    rest = [SLUICE, "enhance", *[b for b in broker if b != "--quiet"]], [SLUICE, "sink", *broker]
+    cpu_s = source.wait().cpu_s
+    for command in rest:
+        cpu_s += Program([*command, "--drain"], folder).wait().cpu_s
+    seconds = time.monotonic() - begun
+    return {"posts_per_s": POSTS / seconds, "cpu_us": cpu_s / POSTS * 1e6}
+
+
+def one_process(folder):
+    command = [SLUICE, "run", "--from", "generate", "--count", str(POSTS), "--quiet",
+               "--broker", f"sqlite:{folder}/sluice.db", "--state-dir", folder]
+    done = Program(command, folder).wait()
+    note("embedded sluice run peak MB", done.peak_mb)
+    return {"posts_per_s": POSTS / done.seconds, "cpu_us": done.cpu_s / POSTS * 1e6}
+
+
+def floor_file(folder, *arguments):
+    return json.loads(tool("sqlite_floor", f"{folder}/floor.db", *arguments))
+
+
+def embedded_run(who, measure):
+    with tempfile.TemporaryDirectory(prefix="sluice-bench.") as folder:
+        found = measure(folder)
+    note(f"{who} posts/s", found["posts_per_s"])
+    note(f"{who} CPU µs/post", found["cpu_us"])
+    say(f"  {who}: {found['posts_per_s']:,.0f} posts/s, {found['cpu_us']:.2f} µs")
+
+
+def embedded_throughput():
+    variants = [
+        ("embedded floor", lambda folder: floor_file(folder, "throughput", POSTS)),
+        ("embedded sluice run", one_process),
+        ("embedded sluice three processes, one after the other", three_processes),
+    ]
+    in_turns(variants, embedded_run)
+    ratio("embedded posts/s ÷ floor", "embedded sluice run posts/s", "embedded floor posts/s")
+    ratio("embedded CPU ÷ floor", "embedded sluice run CPU µs/post", "embedded floor CPU µs/post")
+
+
+def run_latency(folder):
+    """What the closing table of `sluice run` says of source→sink."""
+    command = [SLUICE, "run", "--from", "generate", "--count", str(RATE * SECONDS), "--rate",
+               str(RATE), "--quiet", "--broker", f"sqlite:{folder}/sluice.db", "--state-dir", folder]
+    done = Program(command, folder).wait()
+    note("embedded sluice latency memory MB", done.peak_mb)
+    note("embedded sluice latency CPU µs/post", done.cpu_s / (RATE * SECONDS) * 1e6)
+    scale = {"us": 1e-3, "µs": 1e-3, "ms": 1.0, "s": 1e3}
+    found = {}
+    for q in ("p50", "p99"):
+        match = re.search(rf"{q}\D*?([\d.]+) *(us|µs|ms|s)\b", done.output)
+        if match is None:
+            raise Unmeasured(f"`sluice run` does not show {q}")
+        found[f"{q}_ms"] = float(match[1]) * scale[match[2]]
+    return found
+
+
+def embedded_flight(who, measure):
+    with tempfile.TemporaryDirectory(prefix="sluice-bench.") as folder:
+        found = measure(folder)
+    for q in ("p50", "p99"):
+        note(f"{who} {q} ms", found[f"{q}_ms"])
+    say(f"  {who}: p50 {found['p50_ms']:.2f} p99 {found['p99_ms']:.2f} ms")
+
+
+def embedded_latency():
+    variants = [
+        ("embedded floor latency", lambda folder: floor_file(folder, "latency", RATE, SECONDS)),
+        ("embedded sluice latency", run_latency),
+    ]
+    in_turns(variants, embedded_flight)
+    for q in ("p50", "p99"):
+        figures[f"embedded latency {q} ms"] = figures.get(f"embedded sluice latency {q} ms", [])
+
+
+# --- small things ------------------------------------------------------------
+
+
+def start():
+    """From starting the program to its first line about a post."""
+    need_sluice()
+    for _ in range(max(REPEAT, 5)):
+        with tempfile.TemporaryDirectory(prefix="sluice-bench.") as folder:
+            begun = time.monotonic()
+            process = subprocess.Popen(
+                [SLUICE, "run", "--broker", f"sqlite:{folder}/sluice.db", "--state-dir", folder],
+                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+            )
+            for line in process.stdout:
+                if line.startswith("[SINK] Received"):
+                    note("start to first post out, ms", (time.monotonic() - begun) * 1e3)
+                    break
+            process.stdout.read()
+            process.wait()
+
+
+def micro():
+    """Benchmarks of single parts print lines of `name: value unit`; they are passed on."""
+    names = sorted(n for n in os.listdir(TOOLS) if n.startswith("bench_") and "." not in n)
+    if not names:
+        raise Unmeasured("no bench_* programs")
+    for name in names:
+        text = tool(name)
+        say("  " + text.strip().replace("\n", "\n  "))
+        for line in text.splitlines():
+            match = re.search(r"(\S.*?)[:\s]\s*([\d.]+) *ns\b", line)
+            if match:
+                note(f"{name}: {match[1].strip()} ns", float(match[2]))
+                if "300" in match[1] and "splice" in match[1]:
+                    note("scan and splice, 300 bytes, ns", float(match[2]))
+
+
+def in_turns(variants, measure):
+    """Every variant once, then again: what disturbs one disturbs the other. A variant that cannot
+    be measured is named once and left out."""
+    left = dict(variants)
+    for turn in range(REPEAT):
+        for who, make in list(left.items()):
+            try:
+                if " sluice" in who:
+                    need_sluice()
+                measure(who, make)
+            except Unmeasured as why:
+                say(f"  {who}: not measured: {why}")
+                del left[who]
+
+
+# --- the report --------------------------------------------------------------
+
+
+def show():
+    width = max(len(name) for name in figures) if figures else 10
+    print(f"{'figure':<{width}}  {'median':>12}  {'range':>25}  {'asked':>8}  reached")
+    for name, values in figures.items():
+        if not values:
+            continue
+        asked, met = ASKED.get(name, ("", None))
+        middle = statistics.median(values)
+        spread = f"{min(values):,.2f} – {max(values):,.2f}" if len(values) > 1 else ""
+        reached = "" if met is None else "yes" if met(middle) else "NO"
+        print(f"{name:<{width}}  {middle:>12,.2f}  {spread:>25}  {asked:>8}  {reached}")
+
+
+def machine():
+    with open("/proc/cpuinfo", encoding="utf-8") as info:
+        model = re.search(r"model name\s*: (.*)", info.read())
+    return {"cpu": model[1] if model else "unknown", "cores": os.cpu_count(),
+            "posts": POSTS, "seconds": SECONDS, "repeat": REPEAT}
+
+
+def main():
+    kafka = Kafka()
+    folder = tempfile.mkdtemp(prefix="sluice-bench.")
+
+    def with_kafka(section):
+        def run():
+            kafka.start()
+            section(kafka, folder)
+        return run
+
+    sections = {
+        "start": start,
+        "micro": micro,
+        "embedded-throughput": embedded_throughput,
+        "embedded-latency": embedded_latency,
+        "kafka-throughput": with_kafka(kafka_throughput),
+        "kafka-latency": with_kafka(kafka_latency),
+    }
+    parser = argparse.ArgumentParser(description="sluice beside bare loops")
+    parser.add_argument("--only", action="append", choices=sections, help="a section; repeatable")
+    parser.add_argument("--out", default=os.path.join(ROOT, "build", "bench.json"))
+    options = parser.parse_args()
+    unmeasured = {}
+    try:
+        for name, section in sections.items():
+            if options.only and name not in options.only:
+                continue
+            say(name)
+            try:
+                section()
+            except Unmeasured as why:
+                say(f"  not measured: {why}")
+                unmeasured[name] = str(why)
+    finally:
+        kafka.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+    show()
+    with open(options.out, "w", encoding="utf-8") as out:
+        json.dump({"machine": machine(), "figures": figures, "unmeasured": unmeasured}, out, indent=1,
+                  ensure_ascii=False)
+
+
+if __name__ == "__main__":
+    main()
