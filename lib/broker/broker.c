@@ -13,6 +13,7 @@ struct broker {
     const struct broker_ops *ops;
     void *ctx;
     char *name;
+    int64_t commit_interval_ms;
 };
 
 struct reader {
@@ -41,6 +42,7 @@ enum status broker_open(const struct broker_options *opt, struct broker **ret, s
     const char *url = effective_url(opt, &owned);
     struct broker *b = mem_zalloc(sizeof *b);
     b->name = mem_strdup(url);
+    b->commit_interval_ms = opt->commit_interval_ms;
     mem_free(owned);
     const char *colon = strchr(b->name, ':');
     size_t scheme = colon == NULL ? 0 : (size_t)(colon - b->name);
@@ -84,6 +86,11 @@ void broker_print_versions(FILE *out)
 const char *broker_name(const struct broker *b)
 {
     return b->name;
+}
+
+int64_t broker_commit_interval_ms(const struct broker *b)
+{
+    return b->commit_interval_ms > 0 ? b->commit_interval_ms : b->ops->commit_interval_ms;
 }
 
 enum status broker_partitions(struct broker *b, const char *topic, int32_t *ret_count,

@@ -112,6 +112,9 @@ void broker_print_versions(FILE *out);
 /* The URL without secrets, for messages. Borrowed. */
 const char *broker_name(const struct broker *broker);
 
+/* How long to wait for more outputs before a commit: the option, or what suits the broker. */
+int64_t broker_commit_interval_ms(const struct broker *broker);
+
 /* --- admin: any thread; blocks up to the time-out ---
  * Transient trouble is retried inside; ST_FATAL with ERR_UNAVAILABLE, ERR_AUTH, … afterwards. */
 

@@ -13,6 +13,7 @@ struct broker_ops {
     const char *scheme;           /* "sqlite": the part of the URL before the first colon */
     const char *(*library)(void); /* "SQLite 3.40.1" */
     size_t broker_size, reader_size, writer_size;
+    int64_t commit_interval_ms; /* where the option does not say */
 
     /* `rest` is the URL after "scheme:". */
     enum status (*open)(void *ctx, const struct broker_options *opt, const char *rest,

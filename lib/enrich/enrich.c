@@ -12,8 +12,17 @@ struct enricher {
     void *ctx;
 };
 
+struct error *ask_error(struct ask *ask)
+{
+    if (ask->err == NULL)
+        ask->err = mem_zalloc(sizeof *ask->err);
+    return ask->err;
+}
+
 void ask_fini(struct ask *ask)
 {
+    mem_free(ask->err);
+    ask->err = NULL;
     buf_fini(&ask->answer);
 }
 

@@ -33,9 +33,9 @@ struct ask {
     void *arg;
 
     /* out: valid when submit returned ST_OK or ST_REJECT, and in done() */
-    enum status status; /* ST_OK, ST_REJECT (err.reason), ST_FATAL */
+    enum status status; /* ST_OK, ST_REJECT (err->reason), ST_FATAL */
     struct buf answer;  /* one JSON value */
-    struct error err;
+    struct error *err;  /* why there is none: see ask_error; NULL until one is needed */
     enum ask_cache cache;
     int64_t tokens_in, tokens_out; /* what this ask caused */
     double cost_usd;
@@ -43,6 +43,9 @@ struct ask {
 
     void *owner; /* the enricher's while it runs */
 };
+
+/* Room to say why the ask is refused: made when first needed, since few are, and kept. */
+struct error *ask_error(struct ask *ask);
 
 void ask_fini(struct ask *ask);
 
@@ -61,7 +64,7 @@ enum status enricher_open(const struct enrich_options *opt, struct loop *loop,
                           struct enricher **ret, struct error *err) MUST_CHECK;
 void enricher_close(struct enricher *enricher); /* cancels what still runs; NULL is accepted */
 
-/* ST_OK: ask->answer holds the answer now. ST_REJECT: refused now, ask->err says why. ST_AGAIN:
+/* ST_OK: ask->answer holds the answer now. ST_REJECT: refused now, *ask->err says why. ST_AGAIN:
  * later, through ask->done. ST_FATAL: the enricher cannot work at all. */
 enum status enricher_submit(struct enricher *enricher, struct ask *ask) MUST_CHECK;
 

@@ -76,7 +76,7 @@ static enum status answer(const struct mock *m, struct ask *ask, struct rng *rng
         ask->tokens_in = PROMPT_TOKENS + (int64_t)ask->text.n / TOKEN_BYTES;
     }
     if (opt->mock_error_rate > 0 && rng_double(rng) < opt->mock_error_rate)
-        return error_reject(&ask->err, REASON_enricher_failed,
+        return error_reject(ask_error(ask), REASON_enricher_failed,
                             "the mock was told to fail for some posts (--mock-error-rate)");
     write_answer(m, ask);
     if (opt->mock_bad_rate > 0 && rng_double(rng) < opt->mock_bad_rate) {

@@ -47,7 +47,7 @@ static void settle(struct filter *f, struct line *line, enum status st)
 {
     line->state = st == ST_OK ? DONE : REFUSED;
     if (st == ST_FATAL) {
-        f->err = line->step.ask.err;
+        f->err = *line->step.ask.err;
         end(f, st);
     }
 }
@@ -102,7 +102,7 @@ static bool take(struct filter *f)
 
 static void put_refused(struct filter *f, const struct line *line)
 {
-    const struct error *why = &line->step.ask.err;
+    const struct error *why = line->step.ask.err;
     f->refused++;
     if (f->cfg->dead == NULL) {
         fprintf(stderr, "line %lld: %s: %s\n", (long long)line->number, reason_word(why->reason),

@@ -32,7 +32,7 @@ static void answered(struct enhance *e, struct slot *slot, enum status st)
     window_answered(slot->win, slot);
     POINT("enhance.answered", e->w.env->opt->raw_topic, slot->rec.partition, slot->rec.offset);
     if (st == ST_FATAL)
-        worker_fail(&e->w, &slot->step.ask.err);
+        worker_fail(&e->w, slot->step.ask.err);
 }
 
 static void on_answer(struct ask *ask)
@@ -117,8 +117,9 @@ static enum status make_smaller(struct slot *slot, const struct error *err)
     if (slot->state == SLOT_DEAD)
         slot->bare = true;
     else
-        slot->step.ask.err = *err;
-    slot->step.ask.err.reason = slot->bare ? slot->step.ask.err.reason : REASON_output_too_large;
+        *ask_error(&slot->step.ask) = *err;
+    if (!slot->bare)
+        slot->step.ask.err->reason = REASON_output_too_large;
     slot->state = SLOT_DEAD;
     return ST_OK;
 }
@@ -255,7 +256,7 @@ static void release_slot(struct enhance *e, struct slot *slot, int64_t now_us, s
     if (slot->state == SLOT_DONE)
         ++*enhanced;
     else
-        counter_add(dead_counter(e, slot->step.ask.err.reason), 1);
+        counter_add(dead_counter(e, slot->step.ask.err->reason), 1);
     if (slot->rec.timestamp_ms > 0)
         hist_add(e->latency, now_us - slot->rec.timestamp_ms * 1000);
     POINT("enhance.released", e->w.env->opt->raw_topic, slot->rec.partition, slot->rec.offset);

@@ -20,7 +20,7 @@ static const struct option rows[] = {
              "slow answer holds up only its own key; none: as answers come"},
     {.key = "window",
      .arg = "N",
-     .fallback = "8192",
+     .fallback = "4096",
      ROW(window_posts, INT),
      .min = 1,
      .max = 1 << 22,

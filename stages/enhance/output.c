@@ -42,8 +42,8 @@ static void add_payment(struct output *o, const struct ask *ask)
 static void build_letter(struct output *o, const struct slot *slot, struct out *ret)
 {
     const struct ask *ask = &slot->step.ask;
-    headers_add_letter(&o->headers, &(struct letter){.reason = ask->err.reason,
-                                                     .message = ask->err.text,
+    headers_add_letter(&o->headers, &(struct letter){.reason = ask->err->reason,
+                                                     .message = ask->err->text,
                                                      .stage = "enhance",
                                                      .topic = o->topic,
                                                      .partition = slot->rec.partition,

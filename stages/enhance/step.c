@@ -18,9 +18,12 @@ enum status step_begin(struct step *step, struct enricher *enricher, struct span
                        const struct post_limits *limits, void (*done)(struct ask *), void *arg)
 {
     struct ask *ask = &step->ask;
-    enum status st = post_scan(value, limits, &step->post, &ask->err);
-    if (st != ST_OK)
+    struct error err;
+    enum status st = post_scan(value, limits, &step->post, &err);
+    if (st != ST_OK) {
+        *ask_error(ask) = err;
         return st;
+    }
     ask->value = value;
     ask->id = plain(step->post.id, step->post.id_escaped, &step->id);
     ask->text = plain(step->post.text, step->post.text_escaped, &step->text);
@@ -32,8 +35,10 @@ enum status step_begin(struct step *step, struct enricher *enricher, struct span
 void step_reset(struct step *step)
 {
     buf_reset(&step->ask.answer, KEEP_BYTES);
-    buf_reset(&step->text, KEEP_BYTES);
-    buf_reset(&step->id, KEEP_BYTES);
+    if (step->text.cap > KEEP_BYTES)
+        buf_reset(&step->text, KEEP_BYTES);
+    if (step->id.cap > KEEP_BYTES)
+        buf_reset(&step->id, KEEP_BYTES);
 }
 
 void step_fini(struct step *step)

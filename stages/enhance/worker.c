@@ -149,7 +149,7 @@ static enum status enhance_open(struct worker *w, struct error *err)
     e->opt = setup->opt;
     e->limits = (struct post_limits){.max_bytes = (size_t)e->opt->max_bytes,
                                      .max_depth = (int)e->opt->max_depth};
-    e->commit_interval_ns = w->env->broker_opt->commit_interval_ms * 1000000;
+    e->commit_interval_ns = broker_commit_interval_ms(w->env->broker) * 1000000;
     backoff_init(&e->retry, 5, 1000, (uint64_t)clock_mono_ns());
     e->more = loop_idle_new(w->loop, enhance_pump, e);
     e->commit_timer = loop_timer_new(w->loop, on_commit_time, e);

@@ -46,9 +46,10 @@ static const struct kafka_setting base_settings[] = {
     {"topic.metadata.refresh.interval.ms", "30000"},
 };
 
-/* The window of a stage bounds what it holds; these bound what librdkafka fetches ahead of it. A
- * fetch response stays in memory until the last record of it is released.
- * fetch.queue.backoff.ms exists since 2.2: its default of 1000 stalls a fast loop. */
+/* The window of a stage bounds what it holds; these bound, for each partition, what librdkafka
+ * fetches ahead of it. A fetch response stays in memory until the last record of it is released.
+ * Before 2.2 a consumer whose queues are all above these bounds looks at them again only after a
+ * second: they must hold about a second's work. Since 2.2 that is fetch.queue.backoff.ms. */
 static const struct kafka_setting consumer_settings[] = {
     {"enable.auto.commit", "false"},
     {"enable.auto.offset.store", "false"},
@@ -60,7 +61,7 @@ static const struct kafka_setting consumer_settings[] = {
     {"fetch.wait.max.ms", "10"},
     {"fetch.queue.backoff.ms", "5"},
     {"fetch.error.backoff.ms", "100"},
-    {"queued.min.messages", "20000"},
+    {"queued.min.messages", "40000"},
     {"queued.max.messages.kbytes", "16384"},
 };
 
