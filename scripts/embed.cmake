@@ -1,5 +1,7 @@
-# Turns file IN into a C header OUT with `static const char SYMBOL[]` and `SYMBOL_size`.
+# Turns file IN into a C header OUT with the text SYMBOL and its size SYMBOL_size.
 file(READ ${IN} hex HEX)
 string(REGEX REPLACE "([0-9a-f][0-9a-f])" "0x\\1," bytes "${hex}")
 string(REGEX REPLACE "(................................................................................)" "\\1\n" bytes "${bytes}")
-file(WRITE ${OUT} "static const char ${SYMBOL}[] = {\n${bytes}0};\nenum { ${SYMBOL}_size = sizeof ${SYMBOL} - 1 };\n")
+file(WRITE ${OUT} "static const unsigned char ${SYMBOL}_bytes[] = {\n${bytes}0};\n"
+  "enum { ${SYMBOL}_size = sizeof ${SYMBOL}_bytes - 1 };\n"
+  "#define ${SYMBOL} ((const char *)${SYMBOL}_bytes)\n")
