@@ -368,6 +368,8 @@ void party_commit(struct party *party, const struct position *pos, size_t n)
 {
     struct commit_wait wait = {party, party_hand_over(party, pos, n)};
     scene_until(party->scene, is_decided, &wait);
+    if (party->exits && (party->writer_failed || party->aborted > 0))
+        _exit(3);
     if (party->writer_failed)
         fail_msg("the writer failed: %s", party->writer_error.text);
     if (party->aborted > 0)

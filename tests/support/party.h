@@ -35,7 +35,8 @@ struct party {
     struct scene *scene;
     struct reader *reader;
     struct writer *writer;
-    bool hold; /* do not answer `revoking` */
+    bool hold;  /* do not answer `revoking` */
+    bool exits; /* in a child process: a failed writer ends it with 3, without a word */
 
     /* What the reader said. */
     bool owned[PARTY_PARTITIONS];
