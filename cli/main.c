@@ -145,26 +145,38 @@ static int run(const struct command *command, int argc, char **argv)
     return exit_code_of(err.kind);
 }
 
+static bool is_one_of(const char *word, const char *a, const char *b)
+{
+    return strcmp(word, a) == 0 || strcmp(word, b) == 0;
+}
+
+static int unknown_command(const char *name)
+{
+    fprintf(stderr, "sluice: no command '%s'; the commands are:", name);
+    for (int i = 0; i < COMMANDS; i++)
+        fprintf(stderr, " %s", commands[i]->name);
+    fprintf(stderr, "\n");
+    return exit_code_of(ERR_USAGE);
+}
+
 int main(int argc, char **argv)
 {
     mem_on_exhausted(exhausted);
-    const char *name = argc > 1 ? argv[1] : NULL;
-    if (name == NULL || strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 ||
-        (strcmp(name, "help") == 0 && argc == 2)) {
-        print_overview(name == NULL ? stderr : stdout);
-        return name == NULL ? exit_code_of(ERR_USAGE) : 0;
-    }
-    if (strcmp(name, "--version") == 0)
-        name = "version";
-    bool help = strcmp(name, "help") == 0;
-    const struct command *command = find_command(help ? argv[2] : name);
-    if (command == NULL) {
-        fprintf(stderr, "sluice: no command '%s'; the commands are:", help ? argv[2] : name);
-        for (int i = 0; i < COMMANDS; i++)
-            fprintf(stderr, " %s", commands[i]->name);
-        fprintf(stderr, "\n");
+    if (argc < 2) {
+        print_overview(stderr);
         return exit_code_of(ERR_USAGE);
     }
+    const char *name = strcmp(argv[1], "--version") == 0 ? "version" : argv[1];
+    bool help = strcmp(name, "help") == 0;
+    if (is_one_of(name, "--help", "-h") || (help && argc == 2)) {
+        print_overview(stdout);
+        return 0;
+    }
+    if (help)
+        name = argv[2];
+    const struct command *command = find_command(name);
+    if (command == NULL)
+        return unknown_command(name);
     if (help || wants_help(argc - 2, argv + 2)) {
         print_command_help(command);
         return 0;

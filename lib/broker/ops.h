@@ -1,6 +1,8 @@
 /* What an implementation of a broker fills in: the plug itself. The contract of each slot is that
  * of the function of the same name in broker.h; only what is added here is said here.
  *
+ * Threads: as broker.h says of each function.
+ *
  * The framework allocates the contexts (broker_size, reader_size, writer_size, zeroed) before
  * `open` and frees them after `close`; close accepts a half-built context, which is what it gets
  * when open failed. */

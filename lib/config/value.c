@@ -78,20 +78,22 @@ static bool parse_real(const struct option *row, const char *text, union value *
 
 /* Digits with at most one point among them, then maybe spaces and a unit. long double holds every
  * int64_t exactly on the machines that matter, and rounds to a neighbour elsewhere. */
-static bool parse_amount(const struct option *row, const char *text, const struct unit *units,
-                         union value *ret)
+static const char *after_number(const char *text)
 {
     const char *digits = *text == '-' ? text + 1 : text;
     size_t n = strspn(digits, "0123456789");
-    if (n == 0)
+    if (n == 0 || digits[n] != '.')
+        return n == 0 ? NULL : digits + n;
+    size_t decimals = strspn(digits + n + 1, "0123456789");
+    return decimals == 0 ? NULL : digits + n + 1 + decimals;
+}
+
+static bool parse_amount(const struct option *row, const char *text, const struct unit *units,
+                         union value *ret)
+{
+    const char *unit = after_number(text);
+    if (unit == NULL)
         return false;
-    if (digits[n] == '.') {
-        size_t decimals = strspn(digits + n + 1, "0123456789");
-        if (decimals == 0)
-            return false;
-        n += 1 + decimals;
-    }
-    const char *unit = digits + n;
     while (*unit == ' ')
         unit++;
     while (units->name != NULL && strcmp(units->name, unit) != 0)

@@ -1,5 +1,5 @@
 /* What an implementation of an enricher fills in. Contracts as in enrich.h; the framework
- * allocates the context (ctx_size, zeroed). */
+ * allocates the context (ctx_size, zeroed). Loop thread only. */
 #ifndef SLUICE_ENRICH_OPS_H
 #define SLUICE_ENRICH_OPS_H
 

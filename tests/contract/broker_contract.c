@@ -325,7 +325,7 @@ static void a_record_stays_readable_until_it_is_released(void **state)
     member.next[0] = held == 0 ? 0 : recs[held - 1].offset + 1;
     party_want(&member, 3000 - held);
     for (size_t i = 0; i < held; i++) {
-        char text[16];
+        char text[32];
         snprintf(text, sizeof text, "%zu", i + 1);
         assert_true(span_is(recs[i].value, text));
     }

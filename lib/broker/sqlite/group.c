@@ -273,6 +273,23 @@ static enum status claim(struct sqlite_reader *reader, const struct row *rows, i
     return st;
 }
 
+/* The partitions with the highest numbers, one after the other. */
+static void revoke_surplus(struct sqlite_reader *reader, const struct row *rows, int surplus)
+{
+    struct round *round = &reader->group->round;
+    for (int32_t p = reader->topic.partitions; p-- > 0 && surplus > 0;) {
+        if (rows[p].member == reader->group->member && round->leases[p].held) {
+            round->revoke[round->revoke_count++] = p;
+            surplus--;
+        }
+    }
+}
+
+static bool is_ours(const struct group *group, const struct row *row, const struct lease *lease)
+{
+    return row->member == group->member && lease->held && row->epoch == lease->epoch;
+}
+
 static enum status share(struct sqlite_reader *reader, struct row *rows, struct error *err)
 {
     struct group *group = reader->group;
@@ -286,19 +303,15 @@ static enum status share(struct sqlite_reader *reader, struct row *rows, struct 
         return st;
     for (int32_t p = 0; p < reader->topic.partitions; p++) {
         const struct lease *lease = &round->leases[p];
-        bool ours = rows[p].member == group->member && lease->held && rows[p].epoch == lease->epoch;
+        bool ours = is_ours(group, &rows[p], lease);
         if (lease->held && !lease->released && !ours)
             round->lost[round->lost_count++] = p;
         held += ours;
         leaving = leaving || (ours && lease->leaving && !lease->released);
         available = available || rows[p].member == 0;
     }
-    for (int32_t p = reader->topic.partitions; p-- > 0 && held > wanted && !leaving;) {
-        if (rows[p].member == group->member && round->leases[p].held) {
-            round->revoke[round->revoke_count++] = p;
-            held--;
-        }
-    }
+    if (!leaving)
+        revoke_surplus(reader, rows, held - wanted);
     return held < wanted && available ? claim(reader, rows, wanted - held, err) : ST_OK;
 }
 

@@ -18,6 +18,7 @@
 #include "lib/broker/ops.h"
 #include "lib/broker/sqlite/board.h"
 #include "lib/broker/sqlite/db.h"
+#include "lib/broker/sqlite/group.h"
 #include "lib/broker/sqlite/pool.h"
 #include "lib/broker/sqlite/schema.h"
 
@@ -33,53 +34,6 @@ struct sqlite_broker {
 /* A connection of the broker's file. */
 enum status sqlite_connect(struct sqlite_broker *broker, struct db *db, enum db_use use,
                            struct error *err) MUST_CHECK;
-
-/* --- group membership --- */
-
-/* What is known about a lease on the loop thread. */
-struct lease {
-    bool held, leaving; /* leaving: revoked, not given up yet */
-    bool released;      /* given up: the next round lets it go */
-    uint32_t epoch;
-};
-
-/* A partition that this member has just been given. */
-struct claim {
-    struct position pos; /* metadata is owned */
-    int64_t end;
-};
-
-/* A round of the group: renew, bury the dead, release, share. One at a time. */
-struct round {
-    struct job job;
-    struct lease *leases; /* copy of the reader's, taken at submission */
-    /* results */
-    enum status st;
-    struct error err;
-    bool changed; /* other members should look */
-    int32_t *lost, *revoke;
-    size_t lost_count, revoke_count, claim_count;
-    struct claim *claims;
-    uint32_t epoch;
-};
-
-struct sqlite_reader;
-
-struct group {
-    struct sqlite_reader *reader;
-    char *name, *instance, *guard_topic;
-    char boot[40];
-    int64_t member;
-    struct runner *runner;
-    struct db db;         /* runner's thread while a round runs */
-    struct lease *leases; /* one for each partition */
-    struct round round;
-    bool joined; /* runner's thread */
-    bool running, again;
-    int64_t failing_since_ms; /* 0: the last round went well */
-    uint64_t mark;
-    struct loop_timer *timer;
-};
 
 /* --- reader --- */
 
@@ -130,18 +84,6 @@ void reader_fail(struct sqlite_reader *reader, const struct error *err);
 /* Partition p is ours from an offset on; the events follow. */
 void reader_begin(struct sqlite_reader *reader, int32_t p, int64_t offset, int64_t end,
                   uint32_t epoch);
-
-enum status group_start(struct sqlite_reader *reader, const struct reader_config *cfg,
-                        struct error *err) MUST_CHECK;
-void group_stop(struct sqlite_reader *reader);  /* leaves the group */
-void group_round(struct sqlite_reader *reader); /* look at the group now */
-
-/* Members of a group that are alive; `board` is another one than theirs. In a transaction. */
-enum status group_live_members(struct db *db, const struct board *board, const char *group,
-                               int *ret_count, struct error *err) MUST_CHECK;
-
-/* These leases turned out to be another member's: `lost`, and a new look at the group. */
-void group_lost(struct sqlite_reader *reader, const int32_t *partitions, size_t n);
 
 /* --- writer --- */
 
