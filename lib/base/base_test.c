@@ -157,6 +157,21 @@ static void a_runner_works_in_order_and_reports_on_the_loop(void **state)
     loop_free(loop);
 }
 
+static void nothing(void *arg)
+{
+    (void)arg;
+}
+
+static void a_loop_that_was_stopped_but_not_run_is_freed_all_the_same(void **state)
+{
+    (void)state;
+    struct loop *loop = loop_new();
+    struct loop_bell *bell = loop_bell_new(loop, nothing, NULL);
+    loop_stop(loop);
+    loop_bell_free(bell);
+    loop_free(loop);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -169,6 +184,7 @@ int main(void)
         cmocka_unit_test(a_histogram_is_within_a_sixteenth),
         cmocka_unit_test(backoff_stays_between_base_and_cap),
         cmocka_unit_test(a_runner_works_in_order_and_reports_on_the_loop),
+        cmocka_unit_test(a_loop_that_was_stopped_but_not_run_is_freed_all_the_same),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

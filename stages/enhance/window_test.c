@@ -35,7 +35,7 @@ struct model {
     uint64_t number;
     int64_t position;
     char metadata[POSITION_METADATA_MAX + 1];
-    char keys[KEYS][4];
+    char keys[KEYS][16];
     int64_t last_of_key[KEYS], last; /* highest offset committed or in a batch */
 };
 

@@ -1,0 +1,126 @@
+/* The mock enricher: the contract with and without latency, errors and cost; and what its lexicon
+ * makes of texts. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "lib/base/clock.h"
+#include "tests/contract/enricher_contract.h"
+
+static void plain(struct enrich_options *opt)
+{
+    *opt = (struct enrich_options){.mock_seed = 1};
+}
+
+static void late(struct enrich_options *opt)
+{
+    *opt =
+        (struct enrich_options){.mock_latency_ms = 3, .mock_latency_spread_ms = 3, .mock_seed = 1};
+}
+
+static void unlucky(struct enrich_options *opt)
+{
+    *opt = (struct enrich_options){.mock_latency_ms = 1,
+                                   .mock_error_rate = 0.3,
+                                   .mock_bad_rate = 0.3,
+                                   .mock_cost_usd = 0.01,
+                                   .mock_seed = 7};
+}
+
+static struct span ask_about(const struct enrich_options *opt, const char *text, struct ask *ask)
+{
+    struct loop *loop = loop_new();
+    struct enricher *e = NULL;
+    struct error err;
+    assert_int_equal(enricher_open(opt, loop, &e, &err), ST_OK);
+    ask->text = span_of(text);
+    assert_int_equal(enricher_submit(e, ask), ask->status);
+    enricher_close(e);
+    loop_free(loop);
+    return buf_span(&ask->answer);
+}
+
+static void the_lexicon_makes_sense_of_simple_posts(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *answer;
+    } cases[] = {
+        {"Just had a great coffee!",
+         "{\"topics\":[\"coffee\",\"food\"],\"sentiment\":\"positive\",\"language\":\"en\"}"},
+        {"Reading about AI trends",
+         "{\"topics\":[\"AI\",\"technology\"],\"sentiment\":\"neutral\",\"language\":\"en\"}"},
+        {"Sunny day at the beach",
+         "{\"topics\":[\"beach\",\"nature\"],\"sentiment\":\"positive\",\"language\":\"en\"}"},
+        {"", "{\"topics\":[],\"sentiment\":\"neutral\",\"language\":\"und\"}"},
+    };
+    struct enrich_options opt;
+    plain(&opt);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct ask ask = {0};
+        struct span got = ask_about(&opt, cases[i].text, &ask);
+        if (!span_is(got, cases[i].answer))
+            fail_msg("%s: %.*s", cases[i].text, (int)got.n, got.p);
+        ask_fini(&ask);
+    }
+}
+
+static void languages_are_told_by_script_and_by_common_words(void **state)
+{
+    (void)state;
+    static const char *const cases[][2] = {
+        {"Сегодня прекрасный день на пляже", "\"ru\""},
+        {"今日は海がとてもきれいでした", "\"ja\""},
+        {"오늘 바다가 정말 예뻐요", "\"ko\""},
+        {"我们在海边看日落", "\"zh\""},
+        {"يوم جميل على الشاطئ", "\"ar\""},
+        {"Ich lerne gerade Geige und die Nachbarn leiden", "\"de\""},
+        {"El café de la esquina es el mejor de la ciudad", "\"es\""},
+    };
+    struct enrich_options opt;
+    plain(&opt);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct ask ask = {0};
+        struct span got = ask_about(&opt, cases[i][0], &ask);
+        if (memmem(got.p, got.n, cases[i][1], strlen(cases[i][1])) == NULL)
+            fail_msg("%s: %.*s", cases[i][0], (int)got.n, got.p);
+        ask_fini(&ask);
+    }
+}
+
+static void cost_and_tokens_are_told_only_when_asked_for(void **state)
+{
+    (void)state;
+    struct enrich_options opt;
+    struct ask ask = {0};
+    plain(&opt);
+    ask_about(&opt, "a coffee", &ask);
+    assert_int_equal(ask.cache, CACHE_NONE);
+    assert_int_equal(ask.tokens_in, 0);
+    opt.mock_cost_usd = 0.25;
+    ask_about(&opt, "a coffee", &ask);
+    assert_int_equal(ask.cache, CACHE_MISS);
+    assert_true(ask.cost_usd > 0.24 && ask.tokens_in > 0 && ask.tokens_out > 0);
+    ask_fini(&ask);
+}
+
+int main(void)
+{
+    const struct enricher_fixture fixtures[] = {
+        {.name = "enricher: mock", .setup = plain},
+        {.name = "enricher: mock, late", .setup = late},
+        {.name = "enricher: mock, unlucky", .setup = unlucky}};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_lexicon_makes_sense_of_simple_posts),
+        cmocka_unit_test(languages_are_told_by_script_and_by_common_words),
+        cmocka_unit_test(cost_and_tokens_are_told_only_when_asked_for),
+    };
+    int failed = cmocka_run_group_tests_name("mock and lexicon", tests, NULL, NULL);
+    for (size_t i = 0; i < sizeof fixtures / sizeof *fixtures; i++)
+        failed += enricher_contract_run(&fixtures[i]);
+    return failed;
+}

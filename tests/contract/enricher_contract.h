@@ -1,0 +1,17 @@
+/* What every enricher promises, as a suite of sentences. An enricher adds a fixture and calls
+ * enricher_contract_run from its test program. One thread. */
+#ifndef SLUICE_TESTS_ENRICHER_CONTRACT_H
+#define SLUICE_TESTS_ENRICHER_CONTRACT_H
+
+#include "lib/enrich/enrich.h"
+
+struct enricher_fixture {
+    const char *name;
+    void (*setup)(struct enrich_options *opt); /* before each test: set what opens it */
+    void (*teardown)(void);                    /* after each test; may be NULL */
+};
+
+/* Runs all sentences; returns the number of those that failed. */
+int enricher_contract_run(const struct enricher_fixture *fixture);
+
+#endif
