@@ -497,6 +497,24 @@ static void on_timer(void *arg)
     group_round(arg);
 }
 
+/* In the group from now on, and a process of our own name is out of it: as Kafka fences one when
+ * its successor opens, not some time later. */
+static enum status enter(struct sqlite_reader *reader, struct error *err)
+{
+    struct db *db = &reader->group->db;
+    enum status st = db_begin(db, err);
+    if (st == ST_OK)
+        st = join(reader, err);
+    if (st == ST_OK)
+        st = bury(reader, err);
+    if (st == ST_OK)
+        st = db_commit(db, err);
+    if (st != ST_OK)
+        db_rollback(db);
+    reader->group->joined = st == ST_OK;
+    return st;
+}
+
 enum status group_start(struct sqlite_reader *reader, const struct reader_config *cfg,
                         struct error *err)
 {
@@ -516,8 +534,11 @@ enum status group_start(struct sqlite_reader *reader, const struct reader_config
     enum status st = sqlite_connect(reader->broker, &group->db, DB_WRITE, err);
     if (st == ST_OK)
         st = board_join(&reader->board, &group->member, err);
+    if (st == ST_OK)
+        st = enter(reader, err);
     if (st != ST_OK)
         return st;
+    board_mark_group(&reader->board, group->name, reader->topic_name);
     group->timer = loop_timer_new(cfg->loop, on_timer, reader);
     group->runner = runner_start(cfg->loop, "sqlite-group");
     group_round(reader);
