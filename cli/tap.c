@@ -144,8 +144,11 @@ static bool take(struct tap *t, struct position *at)
     size_t n = 0;
     enum status st =
         reader_poll(t->reader, at->partition, t->recs, POLL_MAX, POLL_BYTES, &n, &t->err);
-    if (st == ST_AGAIN)
+    if (st == ST_AGAIN) { /* behind the last record there may be markers of transactions */
+        int64_t position = reader_position(t->reader, at->partition);
+        at->offset = position > at->offset ? position : at->offset;
         return false;
+    }
     if (st != ST_OK) {
         end(t, st);
         return false;

@@ -15,6 +15,7 @@ static struct {
     char action[8];
     char name[64];
     _Atomic long left; /* passings until it happens */
+    long every;
 } fault;
 
 void point_setup(void)
@@ -23,6 +24,7 @@ void point_setup(void)
     long at = 1;
     if (spec != NULL && sscanf(spec, "%7[a-z]@%63[^:]:%ld", fault.action, fault.name, &at) >= 2)
         atomic_store(&fault.left, at);
+    fault.every = at > 0 ? at : 1;
     atomic_store(&point_active, log_enabled(LOG_TRACE) || fault.name[0] != '\0');
 }
 
@@ -34,6 +36,14 @@ static void inject(void)
         kill(getpid(), SIGSTOP);
     else if (strcmp(fault.action, "exit") == 0)
         _exit(70);
+}
+
+bool point_fails(const char *name)
+{
+    static _Atomic long passings;
+    if (strcmp(fault.action, "fail") != 0 || strcmp(fault.name, name) != 0)
+        return false;
+    return (atomic_fetch_add(&passings, 1) + 1) % fault.every == 0;
 }
 
 void point_pass(const char *name, const char *topic, int32_t partition, int64_t offset)

@@ -107,6 +107,14 @@ committed() {
   [[ "$output" == *no.such.property* ]]
 }
 
+@test "kafka: tap of a topic that ends with a transaction's marker ends" {
+  kafka_setup
+  posts 1 3 | "$SLUICE" run --quiet --from -
+  run timeout 20 "$SLUICE" tap "$SLUICE_ENHANCED_TOPIC" --from start
+  [ "$status" -eq 0 ]
+  [ "${#lines[@]}" -eq 3 ]
+}
+
 @test "kafka: dead letters and a sink that is started later" {
   kafka_setup
   "$SLUICE" source --from <(posts 1 3) --quiet --partitions 1

@@ -278,6 +278,10 @@ static enum status send_offsets(struct kafka_commit *c, int64_t deadline_ms)
 
 static enum status commit_transaction(struct kafka_commit *c)
 {
+    if (POINT_FAILS("kafka.txn")) {
+        error_set(&c->err, ST_ABORT, ERR_TEMPORARY, "kafka: a fault was injected");
+        return abort_lane(c);
+    }
     int64_t deadline_ms = clock_mono_ms() + c->writer->kafka->timeout_ms;
     enum status st = c->positions == NULL ? ST_OK : send_offsets(c, deadline_ms);
     while (st == ST_OK) {
