@@ -255,3 +255,39 @@ P
   [ "$status" -eq 74 ] || [ "$status" -eq 78 ]
   [[ "$output" == *broken.db* ]]
 }
+
+@test "check says what it finds and changes nothing" {
+  run "$SLUICE" check
+  [ "$status" -eq 0 ]
+  [[ "$output" == *"it will be made"* ]]
+  [ ! -e sluice.db ]
+  "$SLUICE" run --quiet
+  run "$SLUICE" check
+  [ "$status" -eq 0 ]
+  [[ "$output" == *"topic raw_posts: 1 partition"* ]]
+  [[ "$output" == *"enricher mock"* ]]
+  run "$SLUICE" check --dead-topic raw_posts --offline
+  [ "$status" -eq 78 ]
+}
+
+@test "config shows each value with its origin, and the file it prints can be read back" {
+  SLUICE_WORKERS=3 "$SLUICE" config >sluice.yaml
+  grep -q '^workers: 3 .*SLUICE_WORKERS' sluice.yaml
+  "$SLUICE" config --config sluice.yaml --json | jq -e '.workers.value == 3'
+  "$SLUICE" version | grep -q '^sluice '
+}
+
+@test "order none lets posts overtake, and a kill repeats none" {
+  posts 1 5000 | "$SLUICE" source --from - --quiet --partitions 2
+  for i in 1 2 3 4 5; do
+    start "$SLUICE" enhance --order none --mock-latency 10ms --mock-latency-spread 30ms 2>>log
+    pid=$!
+    wait_for 10 grep -q assigned log
+    sleep "0.1$((RANDOM % 10))"
+    kill -9 "$pid"
+    wait "$pid" 2>/dev/null || true
+  done
+  "$SLUICE" enhance --drain --order key --mock-latency 1ms --mock-latency-spread 3ms
+  values enhanced_posts | ids >out
+  exactly_once out 5000
+}
