@@ -248,8 +248,9 @@ void reader_close(struct reader *reader);
 struct writer_events {
     void *arg;
 
-    /* Batch `number` is durable, its positions too, and visible to read_committed readers. Batches
-     * are reported in order. */
+    /* Batch `number` is durable, its positions too, and visible to read_committed readers: at once
+     * (sqlite), or when the brokers have written their markers, some ms later (kafka). Batches are
+     * reported in order. */
     void (*committed)(void *arg, uint64_t number);
 
     /* Batch `first` and everything sent after it left nothing behind, positions neither: send all

@@ -20,7 +20,7 @@
 #include "lib/base/mem.h"
 #include "lib/broker/kafka/writer.h"
 
-enum { TICK_MS = 100, PROBE_EVERY_MS = 500 };
+enum { TICK_MS = 100, LITTLE_ROOM = 1 << 20, PROBE_EVERY_MS = 500 };
 
 void kafka_reader_fail(struct kafka_reader *r, const struct error *err)
 {
@@ -212,6 +212,18 @@ static enum status take_trouble(struct kafka_reader *r, struct kafka_part *part,
     return ST_FATAL;
 }
 
+/* Takes messages off the partition's queue without waiting. In one call for many, which spares a
+ * look at the clock for each: safe here, though not on the main queue before 2.1, since no
+ * rebalance can come by a partition's queue. One by one when there is little room left in bytes. */
+static ssize_t fetch_some(struct kafka_reader *r, struct kafka_part *part, size_t max,
+                          size_t max_bytes)
+{
+    if (max_bytes < LITTLE_ROOM)
+        max = 1;
+    return rd_kafka_consume_batch_queue(part->queue, 0, r->fetched,
+                                        max < KAFKA_FETCH_MAX ? max : KAFKA_FETCH_MAX);
+}
+
 enum status kafka_reader_poll(void *reader, int32_t partition, struct record *ret, size_t max,
                               size_t max_bytes, size_t *ret_n, struct error *err)
 {
@@ -224,16 +236,20 @@ enum status kafka_reader_poll(void *reader, int32_t partition, struct record *re
     size_t n = 0, bytes = 0;
     enum status st = ST_OK;
     while (st == ST_OK && n < max && bytes < max_bytes) {
-        rd_kafka_message_t *msg = rd_kafka_consume_queue(part->queue, 0);
-        if (msg == NULL)
+        ssize_t got = fetch_some(r, part, max - n, max_bytes - bytes);
+        if (got <= 0)
             break;
-        if (msg->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
-            st = take_trouble(r, part, msg, err);
+        for (ssize_t i = 0; i < got; i++) {
+            rd_kafka_message_t *msg = r->fetched[i];
+            if (msg->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+                take_record(msg, part->epoch, &ret[n++]);
+                bytes += msg->len + msg->key_len;
+                continue;
+            }
+            enum status trouble = take_trouble(r, part, msg, err);
+            st = st == ST_OK ? trouble : st;
             rd_kafka_message_destroy(msg);
-            continue;
         }
-        take_record(msg, part->epoch, &ret[n++]);
-        bytes += msg->len + msg->key_len;
     }
     if (n == 0)
         return st == ST_OK ? ST_AGAIN : st;

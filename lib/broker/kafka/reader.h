@@ -11,6 +11,8 @@
 struct kafka_writer;
 struct kafka_rebalance;
 
+enum { KAFKA_FETCH_MAX = 256 };
+
 struct kafka_part {
     rd_kafka_queue_t *queue; /* ours while the partition is assigned, else NULL */
     uint32_t epoch;
@@ -27,6 +29,7 @@ struct kafka_reader {
     struct loop_watch *watch;
     struct loop_timer *timer;
 
+    rd_kafka_message_t *fetched[KAFKA_FETCH_MAX]; /* scratch of a poll */
     struct kafka_part *parts;
     int32_t part_count;
     uint32_t epoch;
