@@ -224,6 +224,25 @@ static ssize_t fetch_some(struct kafka_reader *r, struct kafka_part *part, size_
                                         max < KAFKA_FETCH_MAX ? max : KAFKA_FETCH_MAX);
 }
 
+/* Records go to ret, from *n on; all messages are looked at, also after trouble with one. */
+static enum status sort_fetched(struct kafka_reader *r, struct kafka_part *part, size_t got,
+                                struct record *ret, size_t *n, size_t *bytes, struct error *err)
+{
+    enum status st = ST_OK;
+    for (size_t i = 0; i < got; i++) {
+        rd_kafka_message_t *msg = r->fetched[i];
+        if (msg->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+            take_record(msg, part->epoch, &ret[(*n)++]);
+            *bytes += msg->len + msg->key_len;
+            continue;
+        }
+        enum status trouble = take_trouble(r, part, msg, err);
+        st = st == ST_OK ? trouble : st;
+        rd_kafka_message_destroy(msg);
+    }
+    return st;
+}
+
 enum status kafka_reader_poll(void *reader, int32_t partition, struct record *ret, size_t max,
                               size_t max_bytes, size_t *ret_n, struct error *err)
 {
@@ -239,17 +258,7 @@ enum status kafka_reader_poll(void *reader, int32_t partition, struct record *re
         ssize_t got = fetch_some(r, part, max - n, max_bytes - bytes);
         if (got <= 0)
             break;
-        for (ssize_t i = 0; i < got; i++) {
-            rd_kafka_message_t *msg = r->fetched[i];
-            if (msg->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
-                take_record(msg, part->epoch, &ret[n++]);
-                bytes += msg->len + msg->key_len;
-                continue;
-            }
-            enum status trouble = take_trouble(r, part, msg, err);
-            st = st == ST_OK ? trouble : st;
-            rd_kafka_message_destroy(msg);
-        }
+        st = sort_fetched(r, part, (size_t)got, ret, &n, &bytes, err);
     }
     if (n == 0)
         return st == ST_OK ? ST_AGAIN : st;
