@@ -102,13 +102,15 @@ static bool is_of_kubernetes(const char *variable, const char *value)
 
 static enum status unknown_variable(const struct config *cfg, const char *name, struct error *err)
 {
-    struct nearest near = {.wanted = name};
+    /* Compared without the prefix, which all share and which would make any two names near. */
+    size_t skip = sizeof prefix - 1;
+    struct nearest near = {.wanted = name + skip};
     char best[NAME_SIZE] = "";
     for (size_t i = 0; i < cfg->setting_count; i++) {
         char known[NAME_SIZE];
         name_variable(cfg->settings[i].row->key, known);
         size_t before = near.best == NULL ? SIZE_MAX : near.distance;
-        nearest_offer(&near, known);
+        nearest_offer(&near, known + skip);
         if (near.best != NULL && near.distance < before)
             memcpy(best, known, sizeof best);
     }
