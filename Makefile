@@ -36,7 +36,7 @@ kafka: ## start a real Kafka for trying things out; it prints how to stop it
 	@scripts/deps.sh test
 	@tests/kafka/kafka.sh start $(ARGS) | sed 's|^KAFKA_DIR=\(.*\)|&\nto stop it: tests/kafka/kafka.sh stop \1|'
 
-check: ## style checks only
+check: build ## style checks only
 	@scripts/deps.sh test
 	@PATH="$(CURDIR)/build/tools/bin:$$PATH" scripts/checks/run.sh
 
