@@ -16,7 +16,7 @@ enum { TOKEN_BYTES = 4, PROMPT_TOKENS = 60 };
 
 struct waiting {
     int64_t due_us;
-    struct ask *ask;
+    struct ask *ask; /* whose owner is its place in the heap, from 1; NULL outside */
 };
 
 struct mock {
@@ -105,9 +105,9 @@ static void sift_up(struct mock *m, size_t i)
         struct waiting w = m->heap[i];
         m->heap[i] = m->heap[(i - 1) / 2];
         m->heap[(i - 1) / 2] = w;
-        m->heap[i].ask->owner = (void *)(uintptr_t)i;
+        m->heap[i].ask->owner = (void *)(uintptr_t)(i + 1);
     }
-    m->heap[i].ask->owner = (void *)(uintptr_t)i;
+    m->heap[i].ask->owner = (void *)(uintptr_t)(i + 1);
 }
 
 static void sift_down(struct mock *m, size_t i)
@@ -123,18 +123,24 @@ static void sift_down(struct mock *m, size_t i)
         struct waiting w = m->heap[i];
         m->heap[i] = m->heap[least];
         m->heap[least] = w;
-        m->heap[i].ask->owner = (void *)(uintptr_t)i;
+        m->heap[i].ask->owner = (void *)(uintptr_t)(i + 1);
         i = least;
     }
-    m->heap[i].ask->owner = (void *)(uintptr_t)i;
+    m->heap[i].ask->owner = (void *)(uintptr_t)(i + 1);
+}
+
+static size_t place_of(const struct ask *ask)
+{
+    return (size_t)(uintptr_t)ask->owner - 1;
 }
 
 static void heap_remove(struct mock *m, size_t i)
 {
+    m->heap[i].ask->owner = NULL;
     m->heap[i] = m->heap[--m->n];
     if (i < m->n) {
         sift_down(m, i);
-        sift_up(m, (size_t)(uintptr_t)m->heap[i].ask->owner);
+        sift_up(m, place_of(m->heap[i].ask));
     }
 }
 
@@ -209,7 +215,8 @@ static enum status mock_submit(void *ctx, struct ask *ask)
 
 static void mock_cancel(void *ctx, struct ask *ask)
 {
-    heap_remove(ctx, (size_t)(uintptr_t)ask->owner);
+    if (ask->owner != NULL) /* else it has ended already */
+        heap_remove(ctx, place_of(ask));
 }
 
 static bool mock_is_paid(const void *ctx)

@@ -208,6 +208,25 @@ static void a_cancelled_ask_is_never_told_and_may_be_used_again(void **state)
     mem_free(qs);
 }
 
+static void cancelling_an_ask_that_has_ended_harms_no_other(void **state)
+{
+    struct play *p = *state;
+    struct question first, second;
+    memset(&first, 0, sizeof first);
+    memset(&second, 0, sizeof second);
+    prepare(p, &first, 1);
+    prepare(p, &second, 2);
+    submit(p, &first);
+    wait_for(p, 1);
+    submit(p, &second);
+    enricher_cancel(p->enricher, &first.ask);
+    wait_for(p, 2);
+    check_answer(&first);
+    check_answer(&second);
+    ask_fini(&first.ask);
+    ask_fini(&second.ask);
+}
+
 static void closing_with_asks_in_flight_tells_nobody(void **state)
 {
     struct play *p = *state;
@@ -242,6 +261,8 @@ int enricher_contract_run(const struct enricher_fixture *f)
                                         play_setup, play_teardown),
         cmocka_unit_test_setup_teardown(a_cancelled_ask_is_never_told_and_may_be_used_again,
                                         play_setup, play_teardown),
+        cmocka_unit_test_setup_teardown(cancelling_an_ask_that_has_ended_harms_no_other, play_setup,
+                                        play_teardown),
         cmocka_unit_test_setup_teardown(closing_with_asks_in_flight_tells_nobody, play_setup,
                                         play_teardown),
         cmocka_unit_test_setup_teardown(it_has_a_name, play_setup, play_teardown),
