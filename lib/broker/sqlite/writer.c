@@ -124,8 +124,10 @@ static void on_done(struct job *job)
         on_fenced(writer, batch);
     else
         fail(writer, &batch->err);
-    if (blocked && !writer->failed)
+    if ((blocked || (writer->blocked && !writer->running)) && !writer->failed) {
+        writer->blocked = writer->blocked && writer->running;
         writer->events.writable(writer->events.arg);
+    }
 }
 
 /* --- waiting for the lock or for room on the disk: told once --- */
@@ -341,7 +343,7 @@ enum status sqlite_writer_send(void *ctx, const struct out *out, struct error *e
 bool sqlite_writer_can_commit(const void *ctx)
 {
     const struct sqlite_writer *writer = ctx;
-    return !writer->running && !writer->failed;
+    return !writer->running && !writer->abort_later && !writer->failed;
 }
 
 bool sqlite_writer_idle(const void *ctx)
@@ -380,7 +382,8 @@ enum status sqlite_writer_commit(void *ctx, const struct position *pos, size_t n
             *err = writer->failure;
         return ST_FATAL;
     }
-    if (writer->running) {
+    /* A batch that is to be aborted may be asked for from inside `committed` of the one before. */
+    if (writer->running || writer->abort_later) {
         writer->blocked = true;
         return ST_AGAIN;
     }
