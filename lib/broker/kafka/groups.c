@@ -59,8 +59,11 @@ enum status kafka_groups(void *ctx, void (*fn)(void *, const char *, int), void 
 /* --- positions --- */
 
 struct ask_positions {
+    struct kafka *kafka;
     const char *group;
     rd_kafka_topic_partition_list_t *list;
+    struct position *ret;
+    int32_t count;
 };
 
 /* Positions inside an open transaction would still change: ask for stable ones (KIP-447). */
@@ -91,9 +94,15 @@ static enum status group_result(const rd_kafka_group_result_t **groups, size_t n
     return ST_OK;
 }
 
-static void take_positions(const rd_kafka_topic_partition_list_t *list, struct position *ret,
-                           int32_t count)
+/* A commit is answered before its markers are written: until then its partitions have the error
+ * UNSTABLE_OFFSET_COMMIT, and asking again helps. */
+static enum status take_positions(const rd_kafka_topic_partition_list_t *list, const char *group,
+                                  struct position *ret, int32_t count, struct error *err)
 {
+    for (int i = 0; i < list->cnt; i++)
+        if (list->elems[i].err != RD_KAFKA_RESP_ERR_NO_ERROR)
+            return kafka_error(err, list->elems[i].err, NULL, "kafka: positions of group '%s'",
+                               group);
     for (int32_t p = 0; p < count; p++)
         ret[p] = (struct position){.partition = p, .offset = -1, .metadata = mem_strdup("")};
     for (int i = 0; i < list->cnt; i++) {
@@ -104,27 +113,37 @@ static void take_positions(const rd_kafka_topic_partition_list_t *list, struct p
         ret[tp->partition].offset = tp->offset;
         ret[tp->partition].metadata = mem_spandup(span_make(tp->metadata, tp->metadata_size));
     }
+    return ST_OK;
+}
+
+static enum status ask_positions(void *arg, struct error *err)
+{
+    struct ask_positions *ask = arg;
+    rd_kafka_event_t *event = NULL;
+    const rd_kafka_topic_partition_list_t *list = NULL;
+    size_t n = 0;
+    enum status st =
+        kafka_admin(ask->kafka, send_positions, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS, ask,
+                    "positions of a group", &event, err);
+    if (st != ST_OK)
+        return st;
+    const rd_kafka_group_result_t **groups = rd_kafka_ListConsumerGroupOffsets_result_groups(
+        rd_kafka_event_ListConsumerGroupOffsets_result(event), &n);
+    st = group_result(groups, n, ask->group, &list, err);
+    if (st == ST_OK)
+        st = take_positions(list, ask->group, ask->ret, ask->count, err);
+    rd_kafka_event_destroy(event);
+    return st;
 }
 
 enum status kafka_positions(void *ctx, const char *group, const char *topic, struct position *ret,
                             int32_t count, struct error *err)
 {
-    struct ask_positions ask = {.group = group, .list = rd_kafka_topic_partition_list_new(count)};
+    struct ask_positions ask = {.kafka = ctx, .group = group, .ret = ret, .count = count};
+    ask.list = rd_kafka_topic_partition_list_new(count);
     for (int32_t p = 0; p < count; p++)
         rd_kafka_topic_partition_list_add(ask.list, topic, p);
-    rd_kafka_event_t *event = NULL;
-    const rd_kafka_topic_partition_list_t *list = NULL;
-    size_t n = 0;
-    enum status st = kafka_admin(ctx, send_positions, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS,
-                                 &ask, "positions of a group", &event, err);
-    if (st == ST_OK) {
-        const rd_kafka_group_result_t **groups = rd_kafka_ListConsumerGroupOffsets_result_groups(
-            rd_kafka_event_ListConsumerGroupOffsets_result(event), &n);
-        st = group_result(groups, n, group, &list, err);
-        if (st == ST_OK)
-            take_positions(list, ret, count);
-        rd_kafka_event_destroy(event);
-    }
+    enum status st = kafka_retry(ctx, ask_positions, &ask, err);
     rd_kafka_topic_partition_list_destroy(ask.list);
     return st;
 }
