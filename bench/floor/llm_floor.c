@@ -30,11 +30,12 @@
 #include "system_txt.h"
 
 enum { EVENTS = 256, QUESTION_MAX = 8192, ANSWER_MAX = 65536, MULTIS_MAX = 4096 };
+enum { SOCKETS_MAX = 65536, LOOK_US = 10000 };
 
 struct options {
     const char *url;
     long calls, in_flight;
-    long raw;        /* 1: no libcurl */
+    long raw;        /* 1: no libcurl; 2: its connections (CURLOPT_CONNECT_ONLY), our HTTP */
     long parse;      /* 0: the content is not looked for */
     long multis;     /* multi handles that share the calls */
     long handles;    /* 0: an easy handle is used again; 1: reset and set up anew; 2: a new one */
@@ -42,6 +43,8 @@ struct options {
     long timeout_ms; /* of a call; 0: none */
     long max_connects, buffer, nodelay, nosignal, ipv4, http11, dns_cache_s, max_age_s, keepalive;
     long no_expect, head;
+    long curlu; /* the URL is parsed once (CURLOPT_CURLU) */
+    long lazy;  /* sockets between two calls stay in epoll */
 };
 
 static struct options opt = {.calls = 20000,
@@ -76,6 +79,8 @@ static const struct {
     {"--keepalive", &opt.keepalive},
     {"--no-expect", &opt.no_expect},
     {"--head", &opt.head},
+    {"--curlu", &opt.curlu},
+    {"--lazy", &opt.lazy},
 };
 
 /* One call at a time. */
@@ -92,11 +97,20 @@ struct floor {
     struct slot *slots;
     CURLM *multis[MULTIS_MAX];
     int64_t due_us[MULTIS_MAX]; /* of the multi's timer; -1: none */
+    int due_now[MULTIS_MAX], due_now_count;
+    int64_t looked_us; /* at all of due_us */
+    struct watch {
+        unsigned known, wanted; /* events that epoll has, and that libcurl wants */
+        int multi;
+    } watches[SOCKETS_MAX];
+    CURLU *parsed;
     struct curl_slist *headers;
     int epoll, running;
     char url[256], prefix[QUESTION_MAX];
     size_t prefix_size;
-    long begun, ended, failed, connections;
+    long begun, ended, failed, connections, warm;
+    int64_t begun_us, ended_us; /* of what is measured */
+    double begun_cpu_us, ended_cpu_us;
     double *took_ms;
 };
 
@@ -113,6 +127,21 @@ static int64_t now_us(void)
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+static double cpu_us(void)
+{
+    struct rusage used;
+    getrusage(RUSAGE_SELF, &used);
+    return (double)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) * 1e6 +
+           (double)(used.ru_utime.tv_usec + used.ru_stime.tv_usec);
+}
+
+/* The first round is left out: connections are made, libraries loaded. */
+static void meter_begin(void)
+{
+    fl.begun_us = now_us();
+    fl.begun_cpu_us = cpu_us();
 }
 
 /* --- questions and answers --- */
@@ -164,6 +193,12 @@ static void answer_check(struct slot *slot, const char *body, size_t size, bool 
         json_decref(root);
     }
     fl.took_ms[fl.ended++] = (double)(now_us() - slot->begun_us) / 1e3;
+    if (fl.ended == fl.warm)
+        meter_begin();
+    if (fl.ended == opt.calls) {
+        fl.ended_us = now_us();
+        fl.ended_cpu_us = cpu_us();
+    }
     fl.failed += !good;
 }
 
@@ -187,10 +222,22 @@ static size_t on_head(char *p, size_t size, size_t n, void *arg)
     return size * n;
 }
 
+/* Closing takes it out of epoll. */
+static int on_close(void *arg, curl_socket_t fd)
+{
+    (void)arg;
+    fl.watches[fd].known = fl.watches[fd].wanted = 0;
+    return close(fd);
+}
+
 static void easy_set(struct slot *slot)
 {
     CURL *easy = slot->easy;
-    curl_easy_setopt(easy, CURLOPT_URL, fl.url);
+    if (opt.curlu != 0)
+        curl_easy_setopt(easy, CURLOPT_CURLU, fl.parsed);
+    else
+        curl_easy_setopt(easy, CURLOPT_URL, fl.url);
+    curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, on_close);
     curl_easy_setopt(easy, CURLOPT_PRIVATE, slot);
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER, fl.headers);
     curl_easy_setopt(easy, CURLOPT_POST, 1L);
@@ -256,28 +303,34 @@ static void take_ended(CURLM *multi)
     }
 }
 
-/* `assigned` is set as soon as epoll knows the socket. */
+/* libcurl takes its socket back after each call and gives it again with the next. */
 static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *assigned)
 {
-    int m = (int)(intptr_t)arg;
-    struct epoll_event ev = {.data.u64 = (uint64_t)m << 32 | (uint32_t)fd};
+    struct watch *watch = &fl.watches[fd];
+    struct epoll_event ev = {.data.fd = fd};
     (void)easy;
-    if (what == CURL_POLL_REMOVE) {
-        epoll_ctl(fl.epoll, EPOLL_CTL_DEL, fd, NULL);
-        return 0;
-    }
-    ev.events =
+    (void)assigned;
+    watch->multi = (int)(intptr_t)arg;
+    watch->wanted =
         ((what & CURL_POLL_IN) != 0 ? EPOLLIN : 0u) | ((what & CURL_POLL_OUT) != 0 ? EPOLLOUT : 0u);
-    epoll_ctl(fl.epoll, assigned == NULL ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, fd, &ev);
-    if (assigned == NULL)
-        curl_multi_assign(fl.multis[m], fd, &fl);
+    if (what == CURL_POLL_REMOVE)
+        watch->wanted = 0;
+    if (watch->wanted == watch->known || (watch->wanted == 0 && opt.lazy != 0))
+        return 0;
+    ev.events = watch->wanted;
+    int op = watch->wanted == 0 ? EPOLL_CTL_DEL : watch->known == 0 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
+    epoll_ctl(fl.epoll, op, fd, &ev);
+    watch->known = watch->wanted;
     return 0;
 }
 
 static int on_timer(CURLM *multi, long timeout_ms, void *arg)
 {
     (void)multi;
-    fl.due_us[(intptr_t)arg] = timeout_ms < 0 ? -1 : now_us() + timeout_ms * 1000;
+    int m = (int)(intptr_t)arg;
+    if (timeout_ms == 0 && fl.due_us[m] != 0)
+        fl.due_now[fl.due_now_count++] = m;
+    fl.due_us[m] = timeout_ms < 0 ? -1 : timeout_ms == 0 ? 0 : now_us() + timeout_ms * 1000;
     return 0;
 }
 
@@ -296,40 +349,56 @@ static void multi_open(int m)
     curl_multi_setopt(multi, CURLMOPT_TIMERDATA, (void *)(intptr_t)m);
 }
 
-static int wait_ms(void)
+static void multi_turn(int m, int fd, int what)
 {
-    int64_t due_us = -1;
-    for (int m = 0; m < opt.multis; m++) {
-        if (fl.due_us[m] >= 0 && (due_us < 0 || fl.due_us[m] < due_us))
-            due_us = fl.due_us[m];
+    int running;
+    curl_multi_socket_action(fl.multis[m], fd, what, &running);
+    take_ended(fl.multis[m]);
+}
+
+static void on_event(int fd, uint32_t events)
+{
+    struct watch *watch = &fl.watches[fd];
+    if (watch->wanted == 0) {
+        epoll_ctl(fl.epoll, EPOLL_CTL_DEL, fd, NULL);
+        watch->known = 0;
+        return;
     }
-    if (due_us < 0)
-        return -1;
-    int64_t left = due_us - now_us();
-    return left <= 0 ? 0 : (int)((left + 999) / 1000);
+    int what = ((events & (EPOLLIN | EPOLLHUP)) != 0 ? CURL_CSELECT_IN : 0) |
+               ((events & EPOLLOUT) != 0 ? CURL_CSELECT_OUT : 0) |
+               ((events & EPOLLERR) != 0 ? CURL_CSELECT_ERR : 0);
+    multi_turn(watch->multi, fd, what);
+}
+
+/* New calls are due at once; the rest (time-outs of seconds) is looked at every LOOK_US. */
+static void run_due(void)
+{
+    while (fl.due_now_count > 0) {
+        int m = fl.due_now[--fl.due_now_count];
+        if (fl.due_us[m] != 0)
+            continue;
+        fl.due_us[m] = -1;
+        multi_turn(m, CURL_SOCKET_TIMEOUT, 0);
+    }
+    int64_t now = now_us();
+    if (now - fl.looked_us < LOOK_US)
+        return;
+    fl.looked_us = now;
+    for (int m = 0; m < opt.multis; m++) {
+        if (fl.due_us[m] <= 0 || fl.due_us[m] > now)
+            continue;
+        fl.due_us[m] = -1;
+        multi_turn(m, CURL_SOCKET_TIMEOUT, 0);
+    }
 }
 
 static void turn_epoll(void)
 {
     struct epoll_event events[EVENTS];
-    int running, n = epoll_wait(fl.epoll, events, EVENTS, wait_ms());
-    for (int i = 0; i < n; i++) {
-        CURLM *multi = fl.multis[events[i].data.u64 >> 32];
-        int fd = (int)(uint32_t)events[i].data.u64;
-        int what = ((events[i].events & (EPOLLIN | EPOLLHUP)) != 0 ? CURL_CSELECT_IN : 0) |
-                   ((events[i].events & EPOLLOUT) != 0 ? CURL_CSELECT_OUT : 0) |
-                   ((events[i].events & EPOLLERR) != 0 ? CURL_CSELECT_ERR : 0);
-        curl_multi_socket_action(multi, fd, what, &running);
-        take_ended(multi);
-    }
-    int64_t now = now_us();
-    for (int m = 0; m < opt.multis; m++) {
-        if (fl.due_us[m] < 0 || fl.due_us[m] > now)
-            continue;
-        fl.due_us[m] = -1;
-        curl_multi_socket_action(fl.multis[m], CURL_SOCKET_TIMEOUT, 0, &running);
-        take_ended(fl.multis[m]);
-    }
+    int n = epoll_wait(fl.epoll, events, EVENTS, fl.due_now_count > 0 ? 0 : LOOK_US / 1000);
+    for (int i = 0; i < n; i++)
+        on_event(events[i].data.fd, events[i].events);
+    run_due();
 }
 
 static void turn_perform(void)
@@ -349,6 +418,8 @@ static void run_curl(void)
     fl.headers = curl_slist_append(fl.headers, "Authorization: Bearer sk-scripted");
     if (opt.no_expect != 0)
         fl.headers = curl_slist_append(fl.headers, "Expect:");
+    fl.parsed = curl_url();
+    curl_url_set(fl.parsed, CURLUPART_URL, fl.url, 0);
     for (int m = 0; m < opt.multis; m++)
         multi_open(m);
     for (long i = 0; i < opt.in_flight && fl.begun < opt.calls; i++)
@@ -360,11 +431,27 @@ static void run_curl(void)
     for (int m = 0; m < opt.multis; m++)
         curl_multi_cleanup(fl.multis[m]);
     curl_slist_free_all(fl.headers);
+    curl_url_cleanup(fl.parsed);
 }
 
 /* --- bare sockets --- */
 
 enum { HEAD_ROOM = 256 };
+
+/* A connection that libcurl has made (names, proxies, TLS) and leaves to us. */
+static int borrowed_connect(struct slot *slot)
+{
+    curl_socket_t fd = -1;
+    slot->easy = curl_easy_init();
+    curl_easy_setopt(slot->easy, CURLOPT_URL, fl.url);
+    curl_easy_setopt(slot->easy, CURLOPT_PROXY, "");
+    curl_easy_setopt(slot->easy, CURLOPT_CONNECT_ONLY, 1L);
+    if (curl_easy_perform(slot->easy) != CURLE_OK ||
+        curl_easy_getinfo(slot->easy, CURLINFO_ACTIVESOCKET, &fd) != CURLE_OK)
+        die(fl.url, "cannot connect");
+    fl.connections++;
+    return fd;
+}
 
 static int raw_connect(const char *url)
 {
@@ -393,18 +480,26 @@ static void raw_begin(struct slot *slot)
                      slot->question_size);
     char *from = slot->question + HEAD_ROOM - n;
     memcpy(from, head, (size_t)n);
-    size_t size = slot->question_size + (size_t)n;
-    if (send(slot->fd, from, size, MSG_NOSIGNAL) != (ssize_t)size)
+    size_t size = slot->question_size + (size_t)n, sent = 0;
+    if (opt.raw == 2)
+        curl_easy_send(slot->easy, from, size, &sent);
+    else
+        sent = (size_t)send(slot->fd, from, size, MSG_NOSIGNAL);
+    if (sent != size)
         die("send", "not all at once");
 }
 
 static void raw_read(struct slot *slot)
 {
-    ssize_t n = recv(slot->fd, slot->answer + slot->answer_size, ANSWER_MAX - slot->answer_size,
-                     MSG_DONTWAIT);
-    if (n <= 0)
-        die("recv", n == 0 ? "closed" : strerror(errno));
-    slot->answer_size += (size_t)n;
+    char *to = slot->answer + slot->answer_size;
+    size_t room = ANSWER_MAX - slot->answer_size, got = 0;
+    if (opt.raw == 2)
+        curl_easy_recv(slot->easy, to, room, &got);
+    else
+        got = (size_t)recv(slot->fd, to, room, MSG_DONTWAIT);
+    if (got == 0 || got > room)
+        die("recv", "nothing there");
+    slot->answer_size += got;
     slot->answer[slot->answer_size] = 0;
     char *body = strstr(slot->answer, "\r\n\r\n");
     char *length = strcasestr(slot->answer, "\r\nContent-Length: ");
@@ -424,7 +519,7 @@ static void run_raw(void)
     struct epoll_event events[EVENTS];
     for (long i = 0; i < opt.in_flight && fl.begun < opt.calls; i++) {
         struct epoll_event ev = {.events = EPOLLIN, .data.ptr = &fl.slots[i]};
-        fl.slots[i].fd = raw_connect(opt.url);
+        fl.slots[i].fd = opt.raw == 2 ? borrowed_connect(&fl.slots[i]) : raw_connect(opt.url);
         epoll_ctl(fl.epoll, EPOLL_CTL_ADD, fl.slots[i].fd, &ev);
         raw_begin(&fl.slots[i]);
     }
@@ -472,14 +567,6 @@ static void slots_make(void)
     }
 }
 
-static double cpu_us(void)
-{
-    struct rusage used;
-    getrusage(RUSAGE_SELF, &used);
-    return (double)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) * 1e6 +
-           (double)(used.ru_utime.tv_usec + used.ru_stime.tv_usec);
-}
-
 static int by_value(const void *a, const void *b)
 {
     double x = *(const double *)a, y = *(const double *)b;
@@ -497,15 +584,15 @@ int main(int argc, char **argv)
     fl.epoll = epoll_create1(EPOLL_CLOEXEC);
     make_prefix();
     slots_make();
-    double cpu = cpu_us();
-    int64_t begun_us = now_us();
+    fl.warm = opt.calls > 2 * opt.in_flight ? opt.in_flight : 1;
     opt.raw != 0 ? run_raw() : run_curl();
-    double seconds = (double)(now_us() - begun_us) / 1e6;
-    cpu = cpu_us() - cpu;
+    double seconds = (double)(fl.ended_us - fl.begun_us) / 1e6;
+    double cpu = fl.ended_cpu_us - fl.begun_cpu_us;
+    long calls = fl.ended - fl.warm;
     qsort(fl.took_ms, (size_t)fl.ended, sizeof *fl.took_ms, by_value);
     printf("{\"calls\": %ld, \"seconds\": %.3f, \"calls_per_s\": %.0f, \"cpu_us_per_call\": %.2f, "
            "\"failed\": %ld, \"connections\": %ld, \"p50_ms\": %.1f, \"p99_ms\": %.1f}\n",
-           fl.ended, seconds, (double)fl.ended / seconds, cpu / (double)fl.ended, fl.failed,
-           fl.connections, fl.took_ms[fl.ended / 2], fl.took_ms[fl.ended * 99 / 100]);
+           calls, seconds, (double)calls / seconds, cpu / (double)calls, fl.failed, fl.connections,
+           fl.took_ms[fl.ended / 2], fl.took_ms[fl.ended * 99 / 100]);
     return fl.failed == 0 ? 0 : 1;
 }
