@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "cli/command.h"
+#include "cli/try.h"
 #include "lib/stage/options.h"
 
 struct check_flags {
@@ -85,18 +86,6 @@ static enum status check_broker(struct app *app, struct error *err)
     return st;
 }
 
-static enum status check_enricher(struct app *app, struct error *err)
-{
-    struct loop *loop = loop_new();
-    struct enricher *enricher = NULL;
-    enum status st = enricher_open(app->enrich, loop, &enricher, err);
-    if (st == ST_OK)
-        printf("ok    enricher %s\n", enricher_name(enricher));
-    enricher_close(enricher);
-    loop_free(loop);
-    return st;
-}
-
 static enum status run(struct app *app, struct error *err)
 {
     const struct check_flags *own = app->own;
@@ -106,7 +95,7 @@ static enum status run(struct app *app, struct error *err)
     if (st == ST_OK && !own->offline)
         st = check_broker(app, err);
     if (st == ST_OK && !own->offline)
-        st = check_enricher(app, err);
+        st = try_enricher(app, err);
     return st;
 }
 

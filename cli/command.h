@@ -7,6 +7,7 @@
 #include "lib/config/config.h"
 #include "lib/config/general.h"
 #include "lib/enrich/enrich.h"
+#include "lib/enrich/options.h"
 #include "lib/stage/options.h"
 #include "stages/enhance/options.h"
 #include "stages/sink/options.h"

@@ -5,6 +5,7 @@
 
 #include "cli/command.h"
 #include "lib/stage/life.h"
+#include "stages/enhance/answering.h"
 #include "stages/enhance/filter.h"
 
 struct enrich_flags {
@@ -27,13 +28,20 @@ static enum status run(struct app *app, struct error *err)
     FILE *dead = NULL;
     if (own->dead != NULL && (dead = fopen(own->dead, "w")) == NULL)
         return error_set(err, ST_FATAL, ERR_IO, "%s: %s", own->dead, strerror(errno));
+    struct answering how = {.opt = app->enrich,
+                            .chain = config_tree(app->cfg, "enrichers"),
+                            .stage = app->stage};
+    struct engine *engine = NULL;
+    enum status st = answering_open(&how, &engine, err);
     struct filter_config cfg = {
         .opt = app->enhance,
-        .enrich = app->enrich,
+        .engine = engine,
         .dead = dead,
         .from = config_argument_count(app->cfg) > 0 ? config_argument(app->cfg, 0) : "-"};
     int64_t refused = 0;
-    enum status st = filter_run(&cfg, &refused, err);
+    if (st == ST_OK)
+        st = filter_run(&cfg, &refused, err);
+    answering_close(engine);
     if (dead != NULL && fclose(dead) != 0 && st == ST_OK)
         st = error_set(err, ST_FATAL, ERR_IO, "%s: %s", own->dead, strerror(errno));
     app->exit_code = refused > 0 ? 1 : 0;
@@ -46,7 +54,8 @@ const struct command enrich_command = {
     .synopsis = "enrich [FILE] [--dead FILE] [OPTION]...",
     .examples = "  sluice enrich < posts.jsonl > enriched.jsonl\n"
                 "  echo '{\"id\":1,\"text\":\"Just had a great coffee!\"}' | sluice enrich\n\n",
-    .tables = {&enrich_option_table, &enhance_option_table, &general_option_table},
+    .tables = {&enrich_option_table, &enhance_option_table, &general_option_table,
+               &stage_option_table},
     .own = &flags,
     .max_arguments = 1,
     .run = run,

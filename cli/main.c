@@ -162,6 +162,7 @@ static int unknown_command(const char *name)
 int main(int argc, char **argv)
 {
     mem_on_exhausted(exhausted);
+    config_allow_tree("enrichers");
     if (argc < 2) {
         print_overview(stderr);
         return exit_code_of(ERR_USAGE);

@@ -96,7 +96,6 @@ enum status pipeline_open(struct pipeline *p, struct app *app, const char *name,
                                       .quiet = app->general->quiet,
                                       .sent = &p->sent,
                                       .refused = &p->refused};
-    p->enhance = (struct enhance_setup){.opt = app->enhance, .enrich = app->enrich};
     p->sink =
         (struct sink_setup){.opt = app->sink, .quiet = app->general->quiet, .tally = &p->tally};
     enum status st = open_http(p, port, err);
@@ -114,6 +113,7 @@ void pipeline_close(struct pipeline *p)
     http_stop(p->http);
     for (int i = 0; i < atomic_load(&p->started); i++)
         stage_free(p->stages[i]);
+    answering_close(p->engine);
     broker_close(p->broker);
     instance_close(&p->instance);
     metrics_free(p->metrics);
@@ -147,7 +147,18 @@ enum status pipeline_start_source(struct pipeline *p, struct stage **ret, struct
 
 enum status pipeline_start_enhance(struct pipeline *p, struct stage **ret, struct error *err)
 {
-    return start(p, &enhance_ops, &p->enhance, (int)p->app->stage->workers, ret, err);
+    struct app *app = p->app;
+    struct answering how = {.opt = app->enrich,
+                            .chain = config_tree(app->cfg, "enrichers"),
+                            .broker = broker_name(p->broker),
+                            .stage = app->stage,
+                            .instance = p->instance.name,
+                            .sync_full = app->broker->sqlite_sync != 0};
+    enum status st = answering_open(&how, &p->engine, err);
+    if (st != ST_OK)
+        return st;
+    p->enhance = (struct enhance_setup){.opt = app->enhance, .engine = p->engine};
+    return start(p, &enhance_ops, &p->enhance, (int)app->stage->workers, ret, err);
 }
 
 enum status pipeline_start_sink(struct pipeline *p, const char *run_id, struct stage **ret,

@@ -9,6 +9,7 @@
 #include "lib/stage/instance.h"
 #include "lib/stage/life.h"
 #include "lib/stage/stage.h"
+#include "stages/enhance/answering.h"
 #include "stages/enhance/enhance.h"
 #include "stages/sink/sink.h"
 #include "stages/source/source.h"
@@ -30,6 +31,7 @@ struct pipeline {
     struct sink_tally tally;
     struct source_setup source;
     struct enhance_setup enhance;
+    struct engine *engine; /* of enhance; NULL where it does not run */
     struct sink_setup sink;
 };
 

@@ -15,6 +15,7 @@ struct loop_watch {
     uv_poll_t uv;
     void (*fn)(void *arg, int events);
     void *arg;
+    int events; /* watched for now */
 };
 
 struct loop_timer {
@@ -114,6 +115,9 @@ void loop_watch_set(struct loop_watch *watch, int events)
 {
     int uv =
         (events & LOOP_READABLE ? UV_READABLE : 0) | (events & LOOP_WRITABLE ? UV_WRITABLE : 0);
+    if (events == watch->events) /* libuv would tell the kernel twice for nothing */
+        return;
+    watch->events = events;
     must(uv == 0 ? uv_poll_stop(&watch->uv) : uv_poll_start(&watch->uv, uv, on_poll));
 }
 

@@ -1,15 +1,14 @@
-/* Finds the implementation by its kind and hands every call on. */
+/* An enricher of one loop: the chain's links, opened. One link without a condition, the usual
+ * case, is called directly; anything else goes through chain.c. */
 #include "lib/enrich/enrich.h"
 
 #include "lib/base/mem.h"
-#include "lib/enrich/ops.h"
+#include "lib/enrich/chain.h"
 
-static const struct enricher_ops *const enrichers[] = {&mock_enricher_ops};
-const char *const enrich_kinds[] = {"mock", NULL}; /* in the order of `enrichers` */
-
-struct enricher {
-    const struct enricher_ops *ops;
-    void *ctx;
+static const struct enricher_ops *const plain_kinds[] = {
+    [KIND_MOCK] = &mock_enricher_ops,
+    [KIND_LOOKUP] = &lookup_enricher_ops,
+    [KIND_EXEC] = &exec_enricher_ops,
 };
 
 struct error *ask_error(struct ask *ask)
@@ -26,13 +25,90 @@ void ask_fini(struct ask *ask)
     buf_fini(&ask->answer);
 }
 
-enum status enricher_open(const struct enrich_options *opt, struct loop *loop,
-                          struct enricher **ret, struct error *err)
+/* --- one link --- */
+
+static enum status part_open(struct enricher *e, struct part *part, struct error *err)
+{
+    const struct link *link = part->link;
+    if (link->paid)
+        return paid_open(e->engine, link, e->client, e->transport, e->loop, &part->paid, err);
+    part->ops = plain_kinds[link->opt.kind];
+    part->ctx = mem_zalloc(part->ops->ctx_size);
+    return part->ops->open(part->ctx, &link->opt, e->loop, err);
+}
+
+static void part_close(struct part *part)
+{
+    paid_close(part->paid);
+    if (part->ctx != NULL)
+        part->ops->close(part->ctx);
+    mem_free(part->ctx);
+}
+
+enum status part_submit(struct part *part, struct ask *ask)
+{
+    return part->paid != NULL ? paid_submit(part->paid, ask) : part->ops->submit(part->ctx, ask);
+}
+
+void part_cancel(struct part *part, struct ask *ask)
+{
+    if (part->paid != NULL)
+        paid_cancel(part->paid, ask);
+    else
+        part->ops->cancel(part->ctx, ask);
+}
+
+/* --- open and close --- */
+
+/* Conditions, names and checks of unpaid answers need the chain's memory for each ask. */
+static bool needs_chain(const struct engine *engine)
+{
+    const struct link *first = &engine->links[0];
+    bool checks = !first->paid && (first->opt.kind != KIND_MOCK || first->opt.mock.bad_rate > 0) &&
+                  first->schema != NULL;
+    return engine->link_count > 1 || first->when != NULL || first->optional || checks;
+}
+
+static bool any_http(const struct engine *engine)
+{
+    for (size_t i = 0; i < engine->link_count; i++)
+        if (engine->links[i].opt.kind == KIND_OPENAI || engine->links[i].opt.kind == KIND_HTTP)
+            return true;
+    return false;
+}
+
+static void open_shared(struct enricher *e)
+{
+    const struct enrich_options *opt = e->engine->cfg.opt;
+    if (e->engine->answers != NULL)
+        e->client = answers_client_open(e->engine->answers, e->loop);
+    struct transport_options transport = {
+        .connect_timeout_ms = opt->governor.connect_timeout_ms,
+        .max_reply = opt->governor.max_reply,
+        .max_connections = opt->governor.concurrency_max,
+        .ca_file = opt->llm.ca_file,
+        .link_local = opt->governor.link_local,
+    };
+    if (any_http(e->engine))
+        e->transport = transport_open(&transport, e->loop);
+}
+
+enum status enricher_open(struct engine *engine, struct loop *loop, struct enricher **ret,
+                          struct error *err)
 {
     struct enricher *e = mem_zalloc(sizeof *e);
-    e->ops = enrichers[opt->kind];
-    e->ctx = mem_zalloc(e->ops->ctx_size);
-    enum status st = e->ops->open(e->ctx, opt, loop, err);
+    e->engine = engine;
+    e->loop = loop;
+    e->part_count = engine->link_count;
+    e->parts = mem_array(e->part_count, sizeof *e->parts);
+    open_shared(e);
+    enum status st = ST_OK;
+    for (size_t i = 0; i < e->part_count && st == ST_OK; i++) {
+        e->parts[i].link = &engine->links[i];
+        st = part_open(e, &e->parts[i], err);
+    }
+    if (st == ST_OK && needs_chain(engine))
+        e->chain = chain_new(e);
     if (st == ST_OK)
         *ret = e;
     else
@@ -44,27 +120,45 @@ void enricher_close(struct enricher *e)
 {
     if (e == NULL)
         return;
-    e->ops->close(e->ctx);
-    mem_free(e->ctx);
+    chain_free(e->chain);
+    for (size_t i = 0; i < e->part_count; i++)
+        part_close(&e->parts[i]);
+    mem_free(e->parts);
+    transport_close(e->transport);
+    answers_client_close(e->client);
     mem_free(e);
 }
 
+/* --- asks --- */
+
 enum status enricher_submit(struct enricher *e, struct ask *ask)
 {
-    return e->ops->submit(e->ctx, ask);
+    return e->chain != NULL ? chain_submit(e->chain, ask) : part_submit(&e->parts[0], ask);
 }
 
 void enricher_cancel(struct enricher *e, struct ask *ask)
 {
-    e->ops->cancel(e->ctx, ask);
+    if (e->chain != NULL)
+        chain_cancel(e->chain, ask);
+    else
+        part_cancel(&e->parts[0], ask);
+}
+
+enum status enricher_trouble(const struct enricher *e, struct error *err)
+{
+    for (size_t i = 0; i < e->part_count; i++)
+        if (e->parts[i].paid != NULL && paid_trouble(e->parts[i].paid, err))
+            return ST_FATAL;
+    return error_set(err, ST_FATAL, ERR_UNAVAILABLE, "enricher %s: no answer in time",
+                     enricher_name(e));
 }
 
 bool enricher_is_paid(const struct enricher *e)
 {
-    return e->ops->is_paid(e->ctx);
+    return engine_is_paid(e->engine);
 }
 
 const char *enricher_name(const struct enricher *e)
 {
-    return e->ops->name(e->ctx);
+    return engine_name(e->engine);
 }

@@ -13,10 +13,9 @@
 #include "lib/base/error.h"
 #include "lib/base/loop.h"
 #include "lib/base/span.h"
-#include "lib/config/option.h"
 
 struct enricher;
-struct config;
+struct engine;
 
 /* How an answer came to be. */
 enum ask_cache { CACHE_NONE, CACHE_MISS, CACHE_HIT, CACHE_COALESCED };
@@ -28,7 +27,7 @@ struct ask {
     struct span value;             /* the whole post */
     struct span id;                /* as text */
     struct span text;              /* unescaped */
-    int64_t deadline_ms;           /* on clock_mono_ms; 0: none */
+    bool redriven;                 /* a remembered refusal does not count */
     void (*done)(struct ask *ask); /* called once after submit said ST_AGAIN */
     void *arg;
 
@@ -40,6 +39,7 @@ struct ask {
     int64_t tokens_in, tokens_out; /* what this ask caused */
     double cost_usd;
     int attempts;
+    bool passed; /* let through without an answer, because the budget is spent */
 
     void *owner; /* the enricher's while it runs */
 };
@@ -49,19 +49,10 @@ struct error *ask_error(struct ask *ask);
 
 void ask_fini(struct ask *ask);
 
-struct enrich_options {
-    int kind;                                        /* index into enrich_kinds */
-    int64_t mock_latency_ms, mock_latency_spread_ms; /* normal distribution, cut at 0 */
-    double mock_error_rate, mock_bad_rate;           /* shares of asks */
-    double mock_cost_usd;                            /* > 0: the mock counts as paid */
-    int64_t mock_seed;
-};
-extern const struct option_table enrich_option_table;
-extern const char *const enrich_kinds[]; /* ends with NULL */
-
-/* Errors: ERR_CONFIG, ERR_UNAVAILABLE. opt is borrowed until close. Caller owns *ret. */
-enum status enricher_open(const struct enrich_options *opt, struct loop *loop,
-                          struct enricher **ret, struct error *err) MUST_CHECK;
+/* An enricher of an engine (engine.h) for one loop. Errors: ERR_CONFIG, ERR_UNAVAILABLE. Caller
+ * owns *ret, and closes it before the engine. */
+enum status enricher_open(struct engine *engine, struct loop *loop, struct enricher **ret,
+                          struct error *err) MUST_CHECK;
 void enricher_close(struct enricher *enricher); /* cancels what still runs; NULL is accepted */
 
 /* ST_OK: ask->answer holds the answer now. ST_REJECT: refused now, *ask->err says why. ST_AGAIN:
@@ -71,7 +62,11 @@ enum status enricher_submit(struct enricher *enricher, struct ask *ask) MUST_CHE
 /* Nobody waits for this ask any more: done() is not called, the ask is the asker's again. */
 void enricher_cancel(struct enricher *enricher, struct ask *ask);
 
-/* Whether its answers cost money: only then store, governor and budget are in use. */
+/* What stands in the way of an answer just now, in words: the last call that brought none. ST_FATAL
+ * always: for whoever does not want to wait. */
+enum status enricher_trouble(const struct enricher *enricher, struct error *err);
+
+/* Whether any of its answers cost money: then records say what they caused. */
 bool enricher_is_paid(const struct enricher *enricher);
 
 /* "kind/model/hash" for the header sluice-enricher. Borrowed. */

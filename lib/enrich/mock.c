@@ -1,6 +1,8 @@
 /* The mock enricher: what the lexicon finds, with latency, errors, bad answers and cost on demand,
  * so that everything can be tried without a key or a network.
  *
+ * It knows nothing of money: with a cost it is wrapped as a provider (mock_provider.c).
+ *
  * Luck is drawn from the seed and the post's text, so it is the same in any order and after any
  * restart. Asks that are to take a while wait in one heap behind one timer, however many. */
 #include <math.h>
@@ -12,15 +14,13 @@
 #include "lib/enrich/lexicon.h"
 #include "lib/enrich/ops.h"
 
-enum { TOKEN_BYTES = 4, PROMPT_TOKENS = 60 };
-
 struct waiting {
     int64_t due_us;
     struct ask *ask; /* whose owner is its place in the heap, from 1; NULL outside */
 };
 
 struct mock {
-    const struct enrich_options *opt;
+    const struct mock_options *opt;
     struct lexicon *lexicon;
     struct loop_timer *timer;
     struct waiting *heap; /* the earliest first */
@@ -60,42 +60,32 @@ static void write_answer(const struct mock *m, struct ask *ask)
 
 static bool has_luck(const struct mock *m)
 {
-    return m->opt->mock_error_rate > 0 || m->opt->mock_bad_rate > 0 ||
-           m->opt->mock_latency_ms > 0 || m->opt->mock_latency_spread_ms > 0;
+    return m->opt->error_rate > 0 || m->opt->bad_rate > 0 ||
+           m->opt->latency_ms > 0 || m->opt->latency_spread_ms > 0;
 }
 
 static enum status answer(const struct mock *m, struct ask *ask, struct rng *rng)
 {
-    const struct enrich_options *opt = m->opt;
-    ask->cache = CACHE_NONE;
-    ask->attempts = 1;
-    ask->tokens_in = ask->tokens_out = 0;
-    ask->cost_usd = opt->mock_cost_usd;
-    if (opt->mock_cost_usd > 0) {
-        ask->cache = CACHE_MISS;
-        ask->tokens_in = PROMPT_TOKENS + (int64_t)ask->text.n / TOKEN_BYTES;
-    }
-    if (opt->mock_error_rate > 0 && rng_double(rng) < opt->mock_error_rate)
+    const struct mock_options *opt = m->opt;
+    if (opt->error_rate > 0 && rng_double(rng) < opt->error_rate)
         return error_reject(ask_error(ask), REASON_enricher_failed,
                             "the mock was told to fail for some posts (--mock-error-rate)");
     write_answer(m, ask);
-    if (opt->mock_bad_rate > 0 && rng_double(rng) < opt->mock_bad_rate) {
+    if (opt->bad_rate > 0 && rng_double(rng) < opt->bad_rate) {
         buf_reset(&ask->answer, 0);
         buf_add_str(&ask->answer, "{\"topics\":\"not a list\",\"mood\":42}");
     }
-    if (opt->mock_cost_usd > 0)
-        ask->tokens_out = (int64_t)ask->answer.n / TOKEN_BYTES;
     return ST_OK;
 }
 
 /* --- latency --- */
 
 /* Normal distribution by Box and Muller (1958). */
-static int64_t draw_latency_us(const struct enrich_options *opt, struct rng *rng)
+static int64_t draw_latency_us(const struct mock_options *opt, struct rng *rng)
 {
     double u = 1 - rng_double(rng), v = rng_double(rng);
-    double z = opt->mock_latency_spread_ms == 0 ? 0 : sqrt(-2 * log(u)) * cos(2 * M_PI * v);
-    double ms = (double)opt->mock_latency_ms + z * (double)opt->mock_latency_spread_ms;
+    double z = opt->latency_spread_ms == 0 ? 0 : sqrt(-2 * log(u)) * cos(2 * M_PI * v);
+    double ms = (double)opt->latency_ms + z * (double)opt->latency_spread_ms;
     return ms <= 0 ? 0 : (int64_t)(ms * 1000);
 }
 
@@ -185,7 +175,7 @@ static enum status mock_open(void *ctx, const struct enrich_options *opt, struct
 {
     struct mock *m = ctx;
     UNUSED(err);
-    m->opt = opt;
+    m->opt = &opt->mock;
     m->lexicon = lexicon_new();
     m->timer = loop_timer_new(loop, on_timer, m);
     return ST_OK;
@@ -205,9 +195,9 @@ static enum status mock_submit(void *ctx, struct ask *ask)
     struct mock *m = ctx;
     struct rng rng = {1};
     if (has_luck(m))
-        rng_seed(&rng, hash_text(ask->text) ^ (uint64_t)m->opt->mock_seed);
+        rng_seed(&rng, hash_text(ask->text) ^ (uint64_t)m->opt->seed);
     ask->status = answer(m, ask, &rng);
-    if (m->opt->mock_latency_ms == 0 && m->opt->mock_latency_spread_ms == 0)
+    if (m->opt->latency_ms == 0 && m->opt->latency_spread_ms == 0)
         return ask->status;
     wait_for(m, ask, draw_latency_us(m->opt, &rng));
     return ST_AGAIN;
@@ -219,17 +209,6 @@ static void mock_cancel(void *ctx, struct ask *ask)
         heap_remove(ctx, place_of(ask));
 }
 
-static bool mock_is_paid(const void *ctx)
-{
-    return ((const struct mock *)ctx)->opt->mock_cost_usd > 0;
-}
-
-static const char *mock_name(const void *ctx)
-{
-    UNUSED(ctx);
-    return "mock/lexicon/1";
-}
-
 const struct enricher_ops mock_enricher_ops = {
     .kind = "mock",
     .ctx_size = sizeof(struct mock),
@@ -237,6 +216,4 @@ const struct enricher_ops mock_enricher_ops = {
     .close = mock_close,
     .submit = mock_submit,
     .cancel = mock_cancel,
-    .is_paid = mock_is_paid,
-    .name = mock_name,
 };

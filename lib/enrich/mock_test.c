@@ -13,34 +13,52 @@
 
 static void plain(struct enrich_options *opt)
 {
-    *opt = (struct enrich_options){.mock_seed = 1};
+    opt->kind = KIND_MOCK;
 }
 
 static void late(struct enrich_options *opt)
 {
-    *opt =
-        (struct enrich_options){.mock_latency_ms = 3, .mock_latency_spread_ms = 3, .mock_seed = 1};
+    opt->mock.latency_ms = opt->mock.latency_spread_ms = 3;
 }
 
 static void unlucky(struct enrich_options *opt)
 {
-    *opt = (struct enrich_options){.mock_latency_ms = 1,
-                                   .mock_error_rate = 0.3,
-                                   .mock_bad_rate = 0.3,
-                                   .mock_cost_usd = 0.01,
-                                   .mock_seed = 7};
+    opt->mock.latency_ms = 1;
+    opt->mock.error_rate = opt->mock.bad_rate = 0.3;
+    opt->mock.seed = 7;
+}
+
+static void paid(struct enrich_options *opt)
+{
+    unlucky(opt);
+    opt->mock.cost_usd = 0.01;
+}
+
+static void paid_at_once(struct enrich_options *opt)
+{
+    opt->mock.cost_usd = 0.01;
+}
+
+static void on_done(struct ask *ask)
+{
+    loop_stop(ask->arg);
 }
 
 static struct span ask_about(const struct enrich_options *opt, const char *text, struct ask *ask)
 {
     struct loop *loop = loop_new();
+    struct engine *engine = engine_make(opt, NULL, NULL);
     struct enricher *e = NULL;
     struct error err;
-    assert_int_equal(enricher_open(opt, loop, &e, &err), ST_OK);
+    assert_int_equal(enricher_open(engine, loop, &e, &err), ST_OK);
     ask->text = span_of(text);
-    assert_int_equal(enricher_submit(e, ask), ask->status);
+    ask->done = on_done;
+    ask->arg = loop;
+    if (enricher_submit(e, ask) == ST_AGAIN)
+        loop_run(loop);
     enricher_close(e);
     loop_free(loop);
+    engine_end(engine);
     return buf_span(&ask->answer);
 }
 
@@ -59,7 +77,7 @@ static void the_lexicon_makes_sense_of_simple_posts(void **state)
         {"", "{\"topics\":[],\"sentiment\":\"neutral\",\"language\":\"und\"}"},
     };
     struct enrich_options opt;
-    plain(&opt);
+    enrich_defaults(&opt);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct ask ask = {0};
         struct span got = ask_about(&opt, cases[i].text, &ask);
@@ -82,7 +100,7 @@ static void languages_are_told_by_script_and_by_common_words(void **state)
         {"El café de la esquina es el mejor de la ciudad", "\"es\""},
     };
     struct enrich_options opt;
-    plain(&opt);
+    enrich_defaults(&opt);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct ask ask = {0};
         struct span got = ask_about(&opt, cases[i][0], &ask);
@@ -97,11 +115,11 @@ static void cost_and_tokens_are_told_only_when_asked_for(void **state)
     (void)state;
     struct enrich_options opt;
     struct ask ask = {0};
-    plain(&opt);
+    enrich_defaults(&opt);
     ask_about(&opt, "a coffee", &ask);
     assert_int_equal(ask.cache, CACHE_NONE);
     assert_int_equal(ask.tokens_in, 0);
-    opt.mock_cost_usd = 0.25;
+    opt.mock.cost_usd = 0.25;
     ask_about(&opt, "a coffee", &ask);
     assert_int_equal(ask.cache, CACHE_MISS);
     assert_true(ask.cost_usd > 0.24 && ask.tokens_in > 0 && ask.tokens_out > 0);
@@ -113,7 +131,9 @@ int main(void)
     const struct enricher_fixture fixtures[] = {
         {.name = "enricher: mock", .setup = plain},
         {.name = "enricher: mock, late", .setup = late},
-        {.name = "enricher: mock, unlucky", .setup = unlucky}};
+        {.name = "enricher: mock, unlucky", .setup = unlucky},
+        {.name = "enricher: mock, paid and unlucky", .setup = paid},
+        {.name = "enricher: mock, paid, at once", .setup = paid_at_once}};
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_lexicon_makes_sense_of_simple_posts),
         cmocka_unit_test(languages_are_told_by_script_and_by_common_words),

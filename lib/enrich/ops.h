@@ -1,9 +1,10 @@
-/* What an implementation of an enricher fills in. Contracts as in enrich.h; the framework
+/* What an enricher that costs nothing fills in (paid ones: provider.h). Contracts as in enrich.h; the framework
  * allocates the context (ctx_size, zeroed). Loop thread only. */
 #ifndef SLUICE_ENRICH_OPS_H
 #define SLUICE_ENRICH_OPS_H
 
 #include "lib/enrich/enrich.h"
+#include "lib/enrich/options.h"
 
 struct enricher_ops {
     const char *kind; /* "mock" */
@@ -13,10 +14,8 @@ struct enricher_ops {
     void (*close)(void *ctx); /* also after a failed open */
     enum status (*submit)(void *ctx, struct ask *ask);
     void (*cancel)(void *ctx, struct ask *ask);
-    bool (*is_paid)(const void *ctx);
-    const char *(*name)(const void *ctx);
 };
 
-extern const struct enricher_ops mock_enricher_ops;
+extern const struct enricher_ops mock_enricher_ops, lookup_enricher_ops, exec_enricher_ops;
 
 #endif

@@ -43,6 +43,20 @@ static enum status make_folders(char *path, struct error *err)
     }
 }
 
+enum status state_dir_make(const struct stage_options *opt, const char *name, char **ret,
+                           struct error *err)
+{
+    char *state = state_dir_path(opt);
+    char *folder = mem_printf("%s/%s", state, name);
+    enum status st = make_folders(folder, err);
+    if (st == ST_OK)
+        *ret = folder;
+    else
+        mem_free(folder);
+    mem_free(state);
+    return st;
+}
+
 static enum status take_lowest(struct instance *in, const char *folder, const char *stage,
                                const char *host, struct error *err)
 {
@@ -76,13 +90,11 @@ enum status instance_open(struct instance *in, const char *stage, const struct s
     }
     char host[256] = "localhost";
     gethostname(host, sizeof host - 1);
-    char *state = state_dir_path(opt);
-    char *folder = mem_printf("%s/instances", state);
-    enum status st = make_folders(folder, err);
+    char *folder = NULL;
+    enum status st = state_dir_make(opt, "instances", &folder, err);
     if (st == ST_OK)
         st = take_lowest(in, folder, stage, host, err);
     mem_free(folder);
-    mem_free(state);
     return st;
 }
 

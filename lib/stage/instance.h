@@ -22,4 +22,8 @@ void instance_close(struct instance *in);
  * Caller owns it. */
 char *state_dir_path(const struct stage_options *opt);
 
+/* The folder `name` in it, made with all its parents when missing. ERR_IO. Caller owns *ret. */
+enum status state_dir_make(const struct stage_options *opt, const char *name, char **ret,
+                           struct error *err) MUST_CHECK;
+
 #endif

@@ -3,14 +3,14 @@
 #ifndef SLUICE_ENHANCE_ENHANCE_H
 #define SLUICE_ENHANCE_ENHANCE_H
 
-#include "lib/enrich/enrich.h"
+#include "lib/enrich/engine.h"
 #include "lib/stage/stage.h"
 #include "stages/enhance/options.h"
 
 /* What stage_env.stage_opt points to for this stage. */
 struct enhance_setup {
     const struct enhance_options *opt;
-    const struct enrich_options *enrich;
+    struct engine *engine; /* shared by the workers; opened and closed by whoever starts them */
 };
 
 extern const struct stage_ops enhance_ops;

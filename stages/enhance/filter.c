@@ -181,7 +181,7 @@ enum status filter_run(const struct filter_config *cfg, int64_t *ret_refused, st
     f->more = loop_idle_new(f->loop, pump, f);
     enum status st = lines_open(cfg->from, f->loop, on_readable, f, &f->in, err);
     if (st == ST_OK)
-        st = enricher_open(cfg->enrich, f->loop, &f->enricher, err);
+        st = enricher_open(cfg->engine, f->loop, &f->enricher, err);
     if (st == ST_OK) {
         loop_idle_start(f->more);
         loop_run(f->loop);

@@ -5,12 +5,12 @@
 
 #include <stdio.h>
 
-#include "lib/enrich/enrich.h"
+#include "lib/enrich/engine.h"
 #include "stages/enhance/options.h"
 
 struct filter_config {
     const struct enhance_options *opt;
-    const struct enrich_options *enrich;
+    struct engine *engine;
     const char *from; /* path, or "-" */
     FILE *dead;       /* refused lines as JSON lines go there; NULL: number and reason to stderr */
 };

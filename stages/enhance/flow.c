@@ -47,6 +47,8 @@ static void on_answer(struct ask *ask)
 static void ask_about(struct enhance *e, struct slot *slot)
 {
     POINT("enhance.taken", e->w.env->opt->raw_topic, slot->rec.partition, slot->rec.offset);
+    slot->step.ask.redriven =
+        slot->rec.header_count > 0 && headers_find(&slot->rec, "sluice-redrive").p != NULL;
     enum status st =
         step_begin(&slot->step, e->enricher, slot->rec.value, &e->limits, on_answer, slot);
     if (st == ST_AGAIN)
@@ -253,6 +255,8 @@ static struct counter *dead_counter(struct enhance *e, enum reason reason)
 
 static void release_slot(struct enhance *e, struct slot *slot, int64_t now_us, size_t *enhanced)
 {
+    if (e->out.enricher != NULL)
+        spending_add(&e->spending, &slot->step.ask);
     if (slot->state == SLOT_DONE)
         ++*enhanced;
     else

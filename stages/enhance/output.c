@@ -20,7 +20,7 @@ void output_fini(struct output *o)
 static bool is_about_payment(struct span name)
 {
     static const char *const names[] = {"sluice-enricher", "sluice-cache", "sluice-tokens",
-                                        "sluice-cost-usd", "sluice-attempts"};
+                                        "sluice-cost-usd", "sluice-attempts", "sluice-budget"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (span_is(name, names[i]))
             return true;
@@ -37,11 +37,15 @@ static void add_payment(struct output *o, const struct ask *ask)
                  (long long)ask->tokens_out);
     headers_addf(h, SPAN_LIT("sluice-cost-usd"), "%.6f", ask->cost_usd);
     headers_addf(h, SPAN_LIT("sluice-attempts"), "%d", ask->attempts);
+    if (ask->passed)
+        headers_add(h, SPAN_LIT("sluice-budget"), SPAN_LIT("spent"));
 }
 
 static void build_letter(struct output *o, const struct slot *slot, struct out *ret)
 {
     const struct ask *ask = &slot->step.ask;
+    if (o->enricher != NULL)
+        add_payment(o, ask);
     headers_add_letter(&o->headers, &(struct letter){.reason = ask->err->reason,
                                                      .message = ask->err->text,
                                                      .stage = "enhance",

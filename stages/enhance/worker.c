@@ -155,8 +155,10 @@ static enum status enhance_open(struct worker *w, struct error *err)
     e->commit_timer = loop_timer_new(w->loop, on_commit_time, e);
     e->give_up_timer = loop_timer_new(w->loop, on_give_up_time, e);
     open_metrics(e);
-    enum status st = enricher_open(setup->enrich, w->loop, &e->enricher, err);
+    enum status st = enricher_open(setup->engine, w->loop, &e->enricher, err);
     if (st == ST_OK) {
+        if (enricher_is_paid(e->enricher))
+            spending_open(&e->spending, w->env->metrics, setup->engine, w->index == 0 ? w->loop : NULL);
         output_init(&e->out, w->env->opt->raw_topic,
                     enricher_is_paid(e->enricher) ? enricher_name(e->enricher) : NULL);
         st = open_reader(e, err);
@@ -181,6 +183,7 @@ static void enhance_close(struct worker *w)
     enricher_close(e->enricher);
     slot_pool_fini(&e->pool);
     output_fini(&e->out);
+    spending_close(&e->spending);
     loop_idle_free(e->more);
     loop_timer_free(e->commit_timer);
     loop_timer_free(e->give_up_timer);

@@ -11,6 +11,7 @@
 #include "lib/base/backoff.h"
 #include "stages/enhance/enhance.h"
 #include "stages/enhance/output.h"
+#include "stages/enhance/spending.h"
 #include "stages/enhance/window.h"
 
 enum { OUT_ENHANCED, OUT_DEAD };
@@ -47,6 +48,7 @@ struct enhance {
     struct counter *dead[REASON_COUNT]; /* made at the first letter of that reason */
     struct gauge *in_flight, **lag;
     struct hist *latency;
+    struct spending spending; /* when answers cost money */
 };
 
 /* --- flow.c --- */

@@ -19,6 +19,7 @@ static const struct enricher_fixture *fixture;
 
 struct play {
     struct enrich_options opt;
+    struct engine *engine;
     struct loop *loop;
     struct enricher *enricher;
     struct loop_timer *limit;
@@ -37,10 +38,12 @@ static int play_setup(void **state)
 {
     struct play *p = mem_zalloc(sizeof *p);
     struct error err;
+    enrich_defaults(&p->opt);
     fixture->setup(&p->opt);
+    p->engine = engine_make(&p->opt, NULL, NULL);
     p->loop = loop_new();
     p->limit = loop_timer_new(p->loop, on_limit, p);
-    assert_int_equal(enricher_open(&p->opt, p->loop, &p->enricher, &err), ST_OK);
+    assert_int_equal(enricher_open(p->engine, p->loop, &p->enricher, &err), ST_OK);
     *state = p;
     return 0;
 }
@@ -51,13 +54,14 @@ static int play_teardown(void **state)
     enricher_close(p->enricher);
     loop_timer_free(p->limit);
     loop_free(p->loop);
+    engine_end(p->engine);
     mem_free(p);
     if (fixture->teardown != NULL)
         fixture->teardown();
     return 0;
 }
 
-struct question {
+struct asked {
     struct ask ask;
     struct play *play;
     char value[96], text[64];
@@ -66,13 +70,13 @@ struct question {
 
 static void on_done(struct ask *ask)
 {
-    struct question *q = ask->arg;
+    struct asked *q = ask->arg;
     q->told++;
     if (++q->play->answered == q->play->wanted)
         loop_stop(q->play->loop);
 }
 
-static void prepare(struct play *p, struct question *q, int number)
+static void prepare(struct play *p, struct asked *q, int number)
 {
     int n = snprintf(q->text, sizeof q->text, "post number %d about coffee", number);
     snprintf(q->value, sizeof q->value, "{\"id\":%d,\"text\":\"%s\"}", number, q->text);
@@ -85,7 +89,7 @@ static void prepare(struct play *p, struct question *q, int number)
 }
 
 /* Submits; an answer that comes at once counts like one that comes later. */
-static void submit(struct play *p, struct question *q)
+static void submit(struct play *p, struct asked *q)
 {
     enum status st = enricher_submit(p->enricher, &q->ask);
     assert_true(st == ST_OK || st == ST_AGAIN || st == ST_REJECT);
@@ -107,7 +111,7 @@ static void wait_for(struct play *p, int wanted)
     assert_int_equal(p->answered, wanted);
 }
 
-static void check_answer(const struct question *q)
+static void check_answer(const struct asked *q)
 {
     struct error err;
     struct post_limits limits = {.max_bytes = 1 << 20, .max_depth = 64};
@@ -124,7 +128,7 @@ static void check_answer(const struct question *q)
 static void every_ask_is_answered_once_with_valid_json(void **state)
 {
     struct play *p = *state;
-    struct question *qs = mem_array(MANY, sizeof *qs);
+    struct asked *qs = mem_array(MANY, sizeof *qs);
     for (int i = 0; i < MANY; i++) {
         prepare(p, &qs[i], i);
         submit(p, &qs[i]);
@@ -140,7 +144,7 @@ static void every_ask_is_answered_once_with_valid_json(void **state)
 static void equal_posts_get_equal_answers_in_any_order(void **state)
 {
     struct play *p = *state;
-    struct question *qs = mem_array(200, sizeof *qs);
+    struct asked *qs = mem_array(200, sizeof *qs);
     for (int i = 0; i < 200; i++) {
         prepare(p, &qs[i], i < 100 ? i : 199 - i);
         submit(p, &qs[i]);
@@ -160,7 +164,7 @@ static void equal_posts_get_equal_answers_in_any_order(void **state)
 static void an_empty_text_and_one_of_a_mebibyte_are_answered(void **state)
 {
     struct play *p = *state;
-    struct question small, large;
+    struct asked small, large;
     enum { MIB = 1 << 20 };
     char *text = mem_alloc(MIB);
     memset(text, 'x', MIB);
@@ -183,7 +187,7 @@ static void an_empty_text_and_one_of_a_mebibyte_are_answered(void **state)
 static void a_cancelled_ask_is_never_told_and_may_be_used_again(void **state)
 {
     struct play *p = *state;
-    struct question *qs = mem_array(100, sizeof *qs);
+    struct asked *qs = mem_array(100, sizeof *qs);
     int left = 0;
     for (int i = 0; i < 100; i++) {
         prepare(p, &qs[i], i);
@@ -211,7 +215,7 @@ static void a_cancelled_ask_is_never_told_and_may_be_used_again(void **state)
 static void cancelling_an_ask_that_has_ended_harms_no_other(void **state)
 {
     struct play *p = *state;
-    struct question first, second;
+    struct asked first, second;
     memset(&first, 0, sizeof first);
     memset(&second, 0, sizeof second);
     prepare(p, &first, 1);
@@ -230,7 +234,7 @@ static void cancelling_an_ask_that_has_ended_harms_no_other(void **state)
 static void closing_with_asks_in_flight_tells_nobody(void **state)
 {
     struct play *p = *state;
-    struct question *qs = mem_array(100, sizeof *qs);
+    struct asked *qs = mem_array(100, sizeof *qs);
     for (int i = 0; i < 100; i++) {
         prepare(p, &qs[i], i);
         submit(p, &qs[i]);

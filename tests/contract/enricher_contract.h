@@ -3,11 +3,11 @@
 #ifndef SLUICE_TESTS_ENRICHER_CONTRACT_H
 #define SLUICE_TESTS_ENRICHER_CONTRACT_H
 
-#include "lib/enrich/enrich.h"
+#include "tests/support/engines.h"
 
 struct enricher_fixture {
     const char *name;
-    void (*setup)(struct enrich_options *opt); /* before each test: set what opens it */
+    void (*setup)(struct enrich_options *opt); /* before each test: opt holds the defaults */
     void (*teardown)(void);                    /* after each test; may be NULL */
 };
 

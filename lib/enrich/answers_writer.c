@@ -1,0 +1,268 @@
+/* A queue, a thread, a connection. A file that cannot be written (disk full, …) is tried again
+ * until close: nobody is told anything meanwhile, so nothing that was paid counts as stored; what
+ * is wrong can be asked for by answers_writer_broken. */
+#include "lib/enrich/answers_writer.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "lib/base/mem.h"
+#include "lib/base/point.h"
+#include "lib/enrich/answers_file.h"
+
+enum { BATCH_MAX = 1000, TRY_AGAIN_MS = 200 };
+static const char note_name[] = "journal";
+
+struct put {
+    struct put *next;
+    struct question q;
+    struct kept_answer *kept;
+    bool replaces, learnt, known;
+};
+
+struct answers_writer {
+    struct answers_file *file;
+    answers_announce_fn announce;
+    void *arg;
+    struct answers_journal journal;
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t work, flushed;
+    struct put *first, *last; /* to be stored */
+    char *note;
+    uint64_t queued, done; /* puts so far: done follows queued */
+    bool stopping, broken;
+    struct error why;
+    atomic_uint_fast64_t stored, races;
+};
+
+/* --- the thread --- */
+
+static struct put *take_all(struct answers_writer *w, char **ret_note, uint64_t *ret_upto)
+{
+    pthread_mutex_lock(&w->lock);
+    while (w->first == NULL && w->note == NULL && !w->stopping)
+        pthread_cond_wait(&w->work, &w->lock);
+    struct put *first = w->first;
+    *ret_note = w->note;
+    *ret_upto = w->queued;
+    w->first = w->last = NULL;
+    w->note = NULL;
+    pthread_mutex_unlock(&w->lock);
+    return first;
+}
+
+static enum status store(struct answers_writer *w, struct put *first, const char *note,
+                         struct error *err)
+{
+    enum status st = answers_file_begin(w->file, err);
+    for (struct put *p = first; p != NULL && st == ST_OK; p = p->next)
+        st = answers_file_put(w->file, &p->q, answer_of(p->kept), p->replaces, &p->known, err);
+    if (st == ST_OK && note != NULL)
+        st = answers_file_note(w->file, note_name, note, err);
+    if (st == ST_OK && POINT_FAILS("answers.commit"))
+        st = error_set(err, ST_FATAL, ERR_IO, "told to fail");
+    if (st == ST_OK)
+        st = answers_file_commit(w->file, err);
+    if (st != ST_OK)
+        answers_file_abort(w->file);
+    return st;
+}
+
+static void say_broken(struct answers_writer *w, const struct error *err)
+{
+    pthread_mutex_lock(&w->lock);
+    w->broken = err != NULL;
+    if (err != NULL)
+        w->why = *err;
+    pthread_cond_broadcast(&w->flushed);
+    pthread_mutex_unlock(&w->lock);
+}
+
+static bool is_stopping(struct answers_writer *w)
+{
+    pthread_mutex_lock(&w->lock);
+    bool stopping = w->stopping;
+    pthread_mutex_unlock(&w->lock);
+    return stopping;
+}
+
+static bool store_in_the_end(struct answers_writer *w, struct put *first, const char *note)
+{
+    struct error err;
+    while (store(w, first, note, &err) != ST_OK) {
+        say_broken(w, &err);
+        if (is_stopping(w))
+            return false;
+        nanosleep(&(struct timespec){.tv_nsec = TRY_AGAIN_MS * 1000000L}, NULL);
+    }
+    say_broken(w, NULL);
+    return true;
+}
+
+static void finish(struct answers_writer *w, struct put *first, bool stored)
+{
+    while (first != NULL) {
+        struct put *p = first;
+        first = p->next;
+        if (stored && !p->learnt) {
+            atomic_fetch_add_explicit(&w->stored, 1, memory_order_relaxed);
+            if (p->known && !p->replaces)
+                atomic_fetch_add_explicit(&w->races, 1, memory_order_relaxed);
+            w->announce(w->arg, &p->q, p->kept, true);
+        }
+        answer_drop(p->kept);
+        mem_free(p);
+    }
+}
+
+static void *run(void *arg)
+{
+    struct answers_writer *w = arg;
+    pthread_setname_np(pthread_self(), "answers");
+    for (;;) {
+        char *note;
+        uint64_t upto;
+        struct put *first = take_all(w, &note, &upto);
+        if (first == NULL && note == NULL)
+            return NULL;
+        finish(w, first, store_in_the_end(w, first, note));
+        mem_free(note);
+        pthread_mutex_lock(&w->lock);
+        w->done = upto;
+        pthread_cond_broadcast(&w->flushed);
+        pthread_mutex_unlock(&w->lock);
+    }
+}
+
+/* --- the others --- */
+
+static void enqueue(struct answers_writer *w, struct put *p)
+{
+    pthread_mutex_lock(&w->lock);
+    p->next = NULL;
+    *(w->last != NULL ? &w->last->next : &w->first) = p;
+    w->last = p;
+    w->queued++;
+    pthread_cond_signal(&w->work);
+    pthread_mutex_unlock(&w->lock);
+}
+
+static struct put *put_new(const struct question *q, struct kept_answer *kept)
+{
+    struct put *p = mem_zalloc(sizeof *p);
+    p->q = *q;
+    p->kept = kept;
+    return p;
+}
+
+void answers_writer_put(struct answers_writer *w, const struct question *q,
+                        struct kept_answer *kept, bool replaces)
+{
+    struct put *p = put_new(q, kept);
+    p->replaces = replaces;
+    if (w->journal.append != NULL)
+        w->journal.append(w->journal.arg, &p->q, kept, p);
+    else
+        enqueue(w, p);
+}
+
+void answers_writer_appended(struct answers_writer *w, void *token)
+{
+    enqueue(w, token);
+}
+
+void answers_writer_learn(struct answers_writer *w, const struct question *q,
+                          struct kept_answer *kept)
+{
+    struct put *p = put_new(q, kept);
+    p->learnt = true;
+    p->replaces = true; /* the last record of a key counts, as in a compacted topic */
+    enqueue(w, p);
+}
+
+enum status answers_writer_flush(struct answers_writer *w, const char *note, struct error *err)
+{
+    pthread_mutex_lock(&w->lock);
+    if (note != NULL) {
+        mem_free(w->note);
+        w->note = mem_strdup(note);
+        w->queued++;
+        pthread_cond_signal(&w->work);
+    }
+    uint64_t upto = w->queued;
+    while (w->done < upto && !w->broken)
+        pthread_cond_wait(&w->flushed, &w->lock);
+    enum status st = w->broken ? ST_FATAL : ST_OK;
+    if (st != ST_OK)
+        *err = w->why;
+    pthread_mutex_unlock(&w->lock);
+    return st;
+}
+
+char *answers_writer_note(struct answers_writer *w)
+{
+    return answers_file_read_note(w->file, note_name); /* before the thread has anything to do */
+}
+
+void answers_writer_count(struct answers_writer *w, uint64_t *ret_stored, uint64_t *ret_races)
+{
+    *ret_stored = atomic_load_explicit(&w->stored, memory_order_relaxed);
+    *ret_races = atomic_load_explicit(&w->races, memory_order_relaxed);
+}
+
+bool answers_writer_broken(struct answers_writer *w, struct error *err)
+{
+    pthread_mutex_lock(&w->lock);
+    bool broken = w->broken;
+    if (broken)
+        *err = w->why;
+    pthread_mutex_unlock(&w->lock);
+    return broken;
+}
+
+enum status answers_writer_open(const char *path, bool sync_full, answers_announce_fn announce,
+                                void *arg, struct answers_writer **ret, struct error *err)
+{
+    struct answers_file *file = NULL;
+    enum status st = answers_file_open(path, sync_full, &file, err);
+    if (st != ST_OK)
+        return st;
+    struct answers_writer *w = mem_zalloc(sizeof *w);
+    w->file = file;
+    w->announce = announce;
+    w->arg = arg;
+    pthread_mutex_init(&w->lock, NULL);
+    pthread_cond_init(&w->work, NULL);
+    pthread_cond_init(&w->flushed, NULL);
+    int rc = pthread_create(&w->thread, NULL, run, w);
+    if (rc != 0)
+        mem_fail_system("threads", strerror(rc));
+    *ret = w;
+    return ST_OK;
+}
+
+void answers_writer_set_journal(struct answers_writer *w, const struct answers_journal *journal)
+{
+    w->journal = *journal;
+}
+
+void answers_writer_close(struct answers_writer *w)
+{
+    if (w == NULL)
+        return;
+    pthread_mutex_lock(&w->lock);
+    w->stopping = true;
+    pthread_cond_signal(&w->work);
+    pthread_mutex_unlock(&w->lock);
+    pthread_join(w->thread, NULL);
+    answers_file_close(w->file);
+    mem_free(w->note);
+    pthread_cond_destroy(&w->work);
+    pthread_cond_destroy(&w->flushed);
+    pthread_mutex_destroy(&w->lock);
+    mem_free(w);
+}

@@ -1,0 +1,55 @@
+/* libcrypto's SHA-256 (FIPS 180-4) with one context for each thread. */
+#include "lib/enrich/question.h"
+
+#include <openssl/evp.h>
+#include <stdint.h>
+
+#include "lib/base/mem.h"
+
+void question_make(const struct span *parts, size_t n, struct question *ret)
+{
+    static _Thread_local EVP_MD_CTX *ctx; /* lives as long as the thread; workers are few */
+    static _Thread_local const EVP_MD *sha256;
+    if (ctx == NULL) {
+        ctx = EVP_MD_CTX_new();
+        sha256 = EVP_sha256();
+    }
+    bool ok = ctx != NULL && EVP_DigestInit_ex(ctx, sha256, NULL) == 1;
+    for (size_t i = 0; i < n && ok; i++) {
+        unsigned char length[8];
+        for (size_t b = 0; b < sizeof length; b++)
+            length[b] = (unsigned char)((uint64_t)parts[i].n >> (8 * b));
+        ok = EVP_DigestUpdate(ctx, length, sizeof length) == 1 &&
+             EVP_DigestUpdate(ctx, parts[i].n == 0 ? "" : parts[i].p, parts[i].n) == 1;
+    }
+    if (!ok || EVP_DigestFinal_ex(ctx, ret->key, NULL) != 1)
+        mem_fail_system("SHA-256", "libcrypto cannot compute it");
+}
+
+void question_write(const struct question *q, char out[QUESTION_HEX + 1])
+{
+    static const char digits[] = "0123456789abcdef";
+    for (int i = 0; i < QUESTION_BYTES; i++) {
+        out[2 * i] = digits[q->key[i] >> 4];
+        out[2 * i + 1] = digits[q->key[i] & 15];
+    }
+    out[QUESTION_HEX] = '\0';
+}
+
+static int digit_of(char c)
+{
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+bool question_read(struct span text, struct question *ret)
+{
+    if (text.n != QUESTION_HEX)
+        return false;
+    for (int i = 0; i < QUESTION_BYTES; i++) {
+        int high = digit_of(text.p[2 * i]), low = digit_of(text.p[2 * i + 1]);
+        if (high < 0 || low < 0)
+            return false;
+        ret->key[i] = (unsigned char)(high << 4 | low);
+    }
+    return true;
+}

@@ -1,0 +1,482 @@
+/* Calls on a curl multi handle. What costs in libcurl, and what is done about it: easy handles are
+ * kept with all that stays the same set once; a socket that curl lets go between two calls stays
+ * watched, because it will want the very same events in a moment (two epoll_ctl a call otherwise).
+ */
+#include "lib/enrich/transport.h"
+
+#include <arpa/inet.h>
+#include <curl/curl.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+#include "lib/base/clock.h"
+#include "lib/base/mem.h"
+#include "lib/enrich/address.h"
+#include "lib/enrich/limits.h"
+
+struct socket_watch {
+    struct loop_watch *watch; /* NULL: curl has not asked for it yet */
+    struct transport *t;
+    int fd;
+    int wanted; /* by curl now; 0: the connection is idle */
+    bool stays; /* a connection, which on_close_socket ends; curl has other sockets too */
+};
+
+struct easy {
+    CURL *curl;
+    struct transport *t;
+    struct http_call *call;
+    struct easy *next, *prev; /* among the free ones (next only), or the busy ones */
+    int64_t started_us;
+    char *url;                          /* set in curl now */
+    const struct http_headers *headers; /* the same */
+    int64_t timeout_ms;
+    int method; /* 0 unset, 1 GET, 2 POST */
+    bool refused_address, too_large;
+    char why[CURL_ERROR_SIZE];
+};
+
+struct transport {
+    struct loop *loop;
+    CURLM *multi;
+    struct loop_timer *timer;
+    struct transport_options opt;
+    struct easy *free, busy; /* busy: a ring with this head */
+    struct socket_watch **by_fd;
+    int fd_count;
+    char *ca_file;
+};
+
+struct http_headers {
+    struct curl_slist *list;
+};
+
+const char *transport_version(void)
+{
+    return curl_version();
+}
+
+/* --- headers --- */
+
+struct http_headers *http_headers_new(const char *key, const char *const *extra, size_t n)
+{
+    struct http_headers *h = mem_zalloc(sizeof *h);
+    h->list = curl_slist_append(h->list, "Content-Type: application/json");
+    h->list = curl_slist_append(h->list, "Accept: application/json");
+    h->list = curl_slist_append(h->list, "Expect:"); /* never wait for "100 Continue" */
+    if (key != NULL) {
+        char *line = mem_printf("Authorization: Bearer %s", key);
+        h->list = curl_slist_append(h->list, line);
+        explicit_bzero(line, strlen(line));
+        mem_free(line);
+    }
+    for (size_t i = 0; i < n; i++)
+        h->list = curl_slist_append(h->list, extra[i]);
+    return h;
+}
+
+void http_headers_free(struct http_headers *h)
+{
+    if (h == NULL)
+        return;
+    for (struct curl_slist *it = h->list; it != NULL; it = it->next)
+        explicit_bzero(it->data, strlen(it->data));
+    curl_slist_free_all(h->list);
+    mem_free(h);
+}
+
+/* --- sockets --- */
+
+static void collect(struct transport *t);
+
+static void on_socket(void *arg, int events)
+{
+    struct socket_watch *w = arg;
+    struct transport *t = w->t;
+    int running, bits = (events & LOOP_READABLE ? CURL_CSELECT_IN : 0) |
+                        (events & LOOP_WRITABLE ? CURL_CSELECT_OUT : 0);
+    if (w->wanted == 0) { /* the peer closed an idle connection: curl sees it when it wants it */
+        loop_watch_set(w->watch, 0);
+        return;
+    }
+    curl_multi_socket_action(t->multi, w->fd, bits, &running);
+    collect(t);
+}
+
+static struct socket_watch *watch_of(struct transport *t, int fd)
+{
+    if (fd >= t->fd_count) {
+        int n = fd + 64;
+        t->by_fd = mem_realloc(t->by_fd, (size_t)n * sizeof(struct socket_watch *));
+        while (t->fd_count < n)
+            t->by_fd[t->fd_count++] = NULL;
+    }
+    return t->by_fd[fd];
+}
+
+static struct socket_watch *know_socket(struct transport *t, int fd)
+{
+    struct socket_watch *w = mem_zalloc(sizeof *w);
+    *w = (struct socket_watch){.t = t, .fd = fd};
+    t->by_fd[fd] = w;
+    return w;
+}
+
+static void forget_socket(struct transport *t, int fd)
+{
+    struct socket_watch *w = watch_of(t, fd);
+    if (w == NULL)
+        return;
+    loop_watch_free(w->watch);
+    mem_free(w);
+    t->by_fd[fd] = NULL;
+}
+
+static int on_interest(CURL *curl, curl_socket_t fd, int what, void *arg, void *socket_arg)
+{
+    struct transport *t = arg;
+    struct socket_watch *w = watch_of(t, fd);
+    UNUSED(curl);
+    UNUSED(socket_arg);
+    if (what == CURL_POLL_REMOVE) {
+        if (w != NULL && w->stays)
+            w->wanted = 0;
+        else
+            forget_socket(t, fd);
+        return 0;
+    }
+    if (w == NULL)
+        w = know_socket(t, fd);
+    if (w->watch == NULL)
+        w->watch = loop_watch_new(t->loop, fd, on_socket, w);
+    w->wanted = what;
+    loop_watch_set(w->watch, (what & CURL_POLL_OUT ? LOOP_WRITABLE : 0) | LOOP_READABLE);
+    return 0;
+}
+
+static int on_close_socket(void *arg, curl_socket_t fd)
+{
+    forget_socket(arg, fd);
+    return close(fd);
+}
+
+static curl_socket_t on_open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *addr)
+{
+    struct easy *e = arg;
+    UNUSED(purpose);
+    if (!e->t->opt.link_local && address_is_internal(&addr->addr)) {
+        e->refused_address = true;
+        return CURL_SOCKET_BAD;
+    }
+    int fd = socket(addr->family, addr->socktype | SOCK_CLOEXEC, addr->protocol);
+    if (fd >= 0) {
+        forget_socket(e->t, fd);
+        know_socket(e->t, fd)->stays = true;
+    }
+    return fd;
+}
+
+/* --- time --- */
+
+static int on_wish(CURLM *multi, long ms, void *arg)
+{
+    struct transport *t = arg;
+    UNUSED(multi);
+    if (ms < 0)
+        loop_timer_stop(t->timer);
+    else
+        loop_timer_start(t->timer, ms);
+    return 0;
+}
+
+static void on_timer(void *arg)
+{
+    struct transport *t = arg;
+    int running;
+    curl_multi_socket_action(t->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+    collect(t);
+}
+
+/* --- data --- */
+
+static size_t on_data(char *p, size_t size, size_t n, void *arg)
+{
+    struct easy *e = arg;
+    struct buf *reply = &e->call->reply;
+    UNUSED(size);
+    if (reply->n + n > (size_t)e->t->opt.max_reply) {
+        e->too_large = true;
+        return 0;
+    }
+    buf_add(reply, p, n);
+    return n;
+}
+
+static size_t on_header(char *p, size_t size, size_t n, void *arg)
+{
+    struct easy *e = arg;
+    UNUSED(size);
+    if (n > 10 && (*p == 'r' || *p == 'R' || *p == 'x' || *p == 'X'))
+        limits_read_header(&e->call->limits, span_make(p, n), clock_wall_ms());
+    return n;
+}
+
+/* --- easy handles --- */
+
+static struct easy *easy_new(struct transport *t)
+{
+    struct easy *e = mem_zalloc(sizeof *e);
+    e->t = t;
+    e->curl = curl_easy_init();
+    if (e->curl == NULL)
+        mem_fail_system("libcurl", "cannot make a handle");
+    CURL *c = e->curl;
+    curl_easy_setopt(c, CURLOPT_PRIVATE, e);
+    curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 0L);
+    curl_easy_setopt(c, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
+    curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS, (long)t->opt.connect_timeout_ms);
+    curl_easy_setopt(c, CURLOPT_DNS_CACHE_TIMEOUT, 60L);
+    curl_easy_setopt(c, CURLOPT_TCP_KEEPALIVE, 1L);
+    curl_easy_setopt(c, CURLOPT_USERAGENT, "sluice/" SLUICE_VERSION);
+    curl_easy_setopt(c, CURLOPT_ERRORBUFFER, e->why);
+    curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, on_data);
+    curl_easy_setopt(c, CURLOPT_WRITEDATA, e);
+    curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, on_header);
+    curl_easy_setopt(c, CURLOPT_HEADERDATA, e);
+    curl_easy_setopt(c, CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
+    curl_easy_setopt(c, CURLOPT_OPENSOCKETDATA, e);
+    curl_easy_setopt(c, CURLOPT_CLOSESOCKETFUNCTION, on_close_socket);
+    curl_easy_setopt(c, CURLOPT_CLOSESOCKETDATA, t);
+    if (t->ca_file != NULL)
+        curl_easy_setopt(c, CURLOPT_CAINFO, t->ca_file);
+    return e;
+}
+
+static void easy_free(struct easy *e)
+{
+    curl_easy_cleanup(e->curl);
+    mem_free(e->url);
+    mem_free(e);
+}
+
+static struct easy *easy_take(struct transport *t)
+{
+    struct easy *e = t->free;
+    if (e == NULL)
+        e = easy_new(t);
+    else
+        t->free = e->next;
+    e->next = &t->busy;
+    e->prev = t->busy.prev;
+    e->prev->next = t->busy.prev = e;
+    return e;
+}
+
+static void easy_give_back(struct transport *t, struct easy *e)
+{
+    e->prev->next = e->next;
+    e->next->prev = e->prev;
+    e->call = NULL;
+    e->next = t->free;
+    t->free = e;
+}
+
+/* Only what differs from this handle's last call. */
+static void easy_prepare(struct easy *e, const struct http_call *call)
+{
+    CURL *c = e->curl;
+    bool post = call->body.p != NULL;
+    if (e->url == NULL || strcmp(e->url, call->url) != 0) {
+        curl_easy_setopt(c, CURLOPT_URL, call->url);
+        mem_free(e->url);
+        e->url = mem_strdup(call->url);
+        /* Wait whether the first connection speaks HTTP/2 before a second one is opened. */
+        curl_easy_setopt(c, CURLOPT_PIPEWAIT, strncmp(call->url, "https:", 6) == 0 ? 1L : 0L);
+    }
+    if (e->headers != call->headers) {
+        curl_easy_setopt(c, CURLOPT_HTTPHEADER, call->headers == NULL ? NULL : call->headers->list);
+        e->headers = call->headers;
+    }
+    if (e->timeout_ms != call->timeout_ms) {
+        curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, (long)call->timeout_ms);
+        e->timeout_ms = call->timeout_ms;
+    }
+    if (e->method != (post ? 2 : 1)) {
+        curl_easy_setopt(c, post ? CURLOPT_POST : CURLOPT_HTTPGET, 1L);
+        e->method = post ? 2 : 1;
+    }
+    if (post) {
+        curl_easy_setopt(c, CURLOPT_POSTFIELDS, call->body.p);
+        curl_easy_setopt(c, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)call->body.n);
+    }
+}
+
+/* --- ends --- */
+
+static enum http_outcome outcome_of(CURLcode rc)
+{
+    switch (rc) {
+    case CURLE_OK:
+        return HTTP_DONE;
+    case CURLE_UNSUPPORTED_PROTOCOL:
+    case CURLE_URL_MALFORMAT:
+        return HTTP_UNUSABLE;
+    case CURLE_COULDNT_RESOLVE_HOST:
+    case CURLE_COULDNT_RESOLVE_PROXY:
+    case CURLE_COULDNT_CONNECT:
+    case CURLE_SSL_CONNECT_ERROR:
+    case CURLE_PEER_FAILED_VERIFICATION:
+    case CURLE_SSL_CACERT_BADFILE:
+    case CURLE_SSL_CERTPROBLEM:
+        return HTTP_UNREACHABLE;
+    case CURLE_OPERATION_TIMEDOUT:
+        return HTTP_TIMEOUT;
+    default:
+        return HTTP_BROKEN;
+    }
+}
+
+static const char *words_of(CURLcode rc)
+{
+    switch (rc) {
+    case CURLE_COULDNT_RESOLVE_HOST:
+        return "the host name cannot be resolved (DNS)";
+    case CURLE_COULDNT_CONNECT:
+        return "nothing accepts a connection there";
+    case CURLE_PEER_FAILED_VERIFICATION:
+        return "TLS: the server's certificate is not trusted";
+    case CURLE_SSL_CONNECT_ERROR:
+        return "TLS: no secure connection can be made (is it really https?)";
+    case CURLE_OPERATION_TIMEDOUT:
+        return "no complete answer in time";
+    case CURLE_GOT_NOTHING:
+        return "the connection was closed without an answer";
+    case CURLE_PARTIAL_FILE:
+        return "the answer ended in the middle";
+    default:
+        return "the call failed";
+    }
+}
+
+static void tell(struct easy *e, CURLcode rc)
+{
+    struct http_call *call = e->call;
+    call->latency_us = clock_mono_ns() / 1000 - e->started_us;
+    call->outcome = outcome_of(rc);
+    if (rc == CURLE_OK) {
+        long status = 0;
+        curl_easy_getinfo(e->curl, CURLINFO_RESPONSE_CODE, &status);
+        call->status = (int)status;
+    } else if (e->refused_address) {
+        call->outcome = HTTP_UNUSABLE;
+        error_set(&call->err, ST_FATAL, ERR_CONFIG,
+                  "%s is a link-local or metadata address, which nothing here should call; allow "
+                  "it with --allow-link-local",
+                  call->url);
+    } else if (e->too_large) {
+        call->outcome = HTTP_TOO_LARGE;
+        error_set(&call->err, ST_FATAL, ERR_FAILED, "%s: the reply is larger than %lld bytes",
+                  call->url, (long long)e->t->opt.max_reply);
+    } else {
+        if (rc == CURLE_OPERATION_TIMEDOUT) {
+            curl_off_t connected_us = 0;
+            curl_easy_getinfo(e->curl, CURLINFO_PRETRANSFER_TIME_T, &connected_us);
+            if (connected_us == 0)
+                call->outcome = HTTP_UNREACHABLE;
+        }
+        error_set(&call->err, ST_FATAL, ERR_UNAVAILABLE, "%s: %s%s%s", call->url, words_of(rc),
+                  e->why[0] == '\0' ? "" : ": ", e->why);
+    }
+    call->handle = NULL;
+    easy_give_back(e->t, e);
+    call->done(call);
+}
+
+static void collect(struct transport *t)
+{
+    int left;
+    CURLMsg *msg;
+    while ((msg = curl_multi_info_read(t->multi, &left)) != NULL) {
+        struct easy *e = NULL;
+        CURLcode rc = msg->data.result;
+        if (msg->msg != CURLMSG_DONE)
+            continue;
+        curl_easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE, &e);
+        curl_multi_remove_handle(t->multi, e->curl);
+        tell(e, rc);
+    }
+}
+
+/* --- calls --- */
+
+void transport_start(struct transport *t, struct http_call *call)
+{
+    struct easy *e = easy_take(t);
+    easy_prepare(e, call);
+    e->call = call;
+    e->why[0] = '\0';
+    e->refused_address = e->too_large = false;
+    e->started_us = clock_mono_ns() / 1000;
+    call->handle = e;
+    call->status = 0;
+    call->limits = LIMITS_UNKNOWN;
+    buf_reset(&call->reply, 64 << 10);
+    curl_multi_add_handle(t->multi, e->curl);
+}
+
+void transport_cancel(struct transport *t, struct http_call *call)
+{
+    struct easy *e = call->handle;
+    if (e == NULL)
+        return;
+    call->handle = NULL;
+    curl_multi_remove_handle(t->multi, e->curl);
+    easy_give_back(t, e);
+}
+
+/* --- open and close --- */
+
+struct transport *transport_open(const struct transport_options *opt, struct loop *loop)
+{
+    struct transport *t = mem_zalloc(sizeof *t);
+    curl_global_init(CURL_GLOBAL_DEFAULT); /* thread-safe since 7.84 */
+    t->opt = *opt;
+    t->loop = loop;
+    t->ca_file = mem_strdup(opt->ca_file);
+    t->busy.next = t->busy.prev = &t->busy;
+    t->timer = loop_timer_new(loop, on_timer, t);
+    t->multi = curl_multi_init();
+    if (t->multi == NULL)
+        mem_fail_system("libcurl", "cannot make a multi handle");
+    curl_multi_setopt(t->multi, CURLMOPT_SOCKETFUNCTION, on_interest);
+    curl_multi_setopt(t->multi, CURLMOPT_SOCKETDATA, t);
+    curl_multi_setopt(t->multi, CURLMOPT_TIMERFUNCTION, on_wish);
+    curl_multi_setopt(t->multi, CURLMOPT_TIMERDATA, t);
+    curl_multi_setopt(t->multi, CURLMOPT_MAXCONNECTS, (long)opt->max_connections);
+    return t;
+}
+
+void transport_close(struct transport *t)
+{
+    if (t == NULL)
+        return;
+    while (t->busy.next != &t->busy)
+        transport_cancel(t, t->busy.next->call);
+    while (t->free != NULL) {
+        struct easy *e = t->free;
+        t->free = e->next;
+        easy_free(e);
+    }
+    curl_multi_cleanup(t->multi);
+    for (int fd = 0; fd < t->fd_count; fd++)
+        forget_socket(t, fd);
+    loop_timer_free(t->timer);
+    mem_free(t->by_fd);
+    mem_free(t->ca_file);
+    mem_free(t);
+}
