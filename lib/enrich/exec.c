@@ -28,7 +28,8 @@ struct exec_call {
     struct ask *ask; /* NULL: cancelled */
     struct exec_list *list;
     struct exec_call *before, *after;
-    int64_t seq;
+    int64_t number;      /* of the ask: waiting lists are sorted by it */
+    int64_t seq;         /* given anew each time it is asked: a worker's list is in this order */
     int asked, failures; /* times */
 };
 
@@ -44,18 +45,23 @@ static void list_remove(struct exec_call *call)
     list->n--;
 }
 
-/* The list stays sorted by seq. */
-static void list_insert(struct exec_list *list, struct exec_call *call)
+static void list_add_behind(struct exec_list *list, struct exec_call *before,
+                            struct exec_call *call)
 {
-    struct exec_call *before = list->last;
-    while (before != NULL && before->seq > call->seq)
-        before = before->before;
     call->list = list;
     call->before = before;
     call->after = before == NULL ? list->first : before->after;
     *(call->before == NULL ? &list->first : &call->before->after) = call;
     *(call->after == NULL ? &list->last : &call->after->before) = call;
     list->n++;
+}
+
+static void list_add_by_number(struct exec_list *list, struct exec_call *call)
+{
+    struct exec_call *before = list->last;
+    while (before != NULL && before->number > call->number)
+        before = before->before;
+    list_add_behind(list, before, call);
 }
 
 static void list_clear(struct exec_list *list)
@@ -88,10 +94,11 @@ static void ask_worker(struct exec_worker *w, struct exec_call *call)
     struct exec *e = w->exec;
     bool is_first = w->calls.n == 0;
     list_remove(call);
-    list_insert(&w->calls, call);
+    list_add_behind(&w->calls, w->calls.last, call);
+    call->seq = e->next_seq++;
     call->asked++;
     w->alone = call->failures > 0;
-    if (w->calls.first == call)
+    if (is_first)
         w->oldest_since_ms = clock_mono_ms();
     exec_question_write(call->seq, call->ask, &e->line);
     exec_process_send(&w->process, buf_span(&e->line));
@@ -152,10 +159,12 @@ static void fail_or_wait(struct exec *e, struct exec_call *call, const struct ex
 {
     struct ask *ask = call->ask;
     list_remove(call);
-    if (ask == NULL || call->failures < ATTEMPTS) {
-        list_insert(call->failures > 0 ? &e->failed_before : &e->fresh, call);
-        if (ask == NULL)
-            tell(call);
+    if (ask == NULL) {
+        mem_free(call);
+        return;
+    }
+    if (call->failures < ATTEMPTS) {
+        list_add_by_number(call->failures > 0 ? &e->failed_before : &e->fresh, call);
         return;
     }
     int status = WIFEXITED(w->process.status) ? WEXITSTATUS(w->process.status) : 0;
@@ -334,9 +343,9 @@ enum status exec_submit(void *ctx, struct ask *ask)
                                 "the post is too large for a program: %zu bytes", ask->value.n);
     struct exec_call *call = mem_zalloc(sizeof *call);
     call->ask = ask;
-    call->seq = e->next_seq++;
+    call->number = e->next_number++;
     ask->owner = call;
-    list_insert(&e->fresh, call);
+    list_add_by_number(&e->fresh, call);
     ask_more(e);
     return ST_AGAIN;
 }

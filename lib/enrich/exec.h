@@ -4,7 +4,8 @@
  *     {"seq":7,"id":"42","text":"...","post":{...}}
  * and writes one, ended by a line break, to its standard output
  *     {"seq":7,"answer":VALUE}    or    {"seq":7,"error":"why not"}
- * in any order. A program that answers in order may leave "seq" out. Its standard error is ours. A
+ * in any order, at once (many programs collect what goes into a pipe: python3 -u, sed -u, mawk -W
+ * interactive). A program that answers in order may leave "seq" out. Its standard error is ours. A
  * line that is no such thing is enricher_failed for the ask that it names, else for the oldest; a
  * program that leaves "seq" out is started anew then, since its next line cannot be told to belong
  * to the next ask. Lines while nothing is asked are passed over.
@@ -63,7 +64,7 @@ struct exec {
     struct exec_worker *workers;
     struct exec_list fresh, failed_before; /* what is not asked yet; asked in vain */
     struct loop_timer *hang;
-    int64_t next_seq;
+    int64_t next_number, next_seq;
     struct buf line;
     char *name;
     struct exec_counts counts;

@@ -73,23 +73,63 @@ static void describe(struct exec_process *p)
 static bool reap(struct exec_process *p)
 {
     siginfo_t info = {0};
-    if (waitid(P_PID, (id_t)p->pid, &info, WEXITED | WNOHANG | WNOWAIT) != 0 && errno != ECHILD)
+    int rc = waitid(P_PID, (id_t)p->pid, &info, WEXITED | WNOHANG | WNOWAIT);
+    bool is_lost = rc != 0 && errno == ECHILD; /* somebody else has reaped it */
+    if (!is_lost && (rc != 0 || info.si_pid == 0))
         return false;
-    if (errno != ECHILD && info.si_pid == 0)
-        return false;
-    kill(-p->pid, SIGKILL);
-    if (waitpid(p->pid, &p->status, 0) < 0)
-        p->status = 0; /* somebody else has reaped it */
+    p->status = 0;
+    if (!is_lost) {
+        kill(-p->pid, SIGKILL);
+        waitpid(p->pid, &p->status, 0);
+    }
     describe(p);
     p->pid = 0;
+    return true;
+}
+
+/* Lines may end the interest in those that follow. */
+static void take_bytes(struct exec_process *p, const char *bytes, size_t n)
+{
+    const char *end = bytes + n;
+    while (bytes < end && !p->discard) {
+        const char *stop = memchr(bytes, '\n', (size_t)(end - bytes));
+        size_t piece = (size_t)((stop == NULL ? end : stop) - bytes);
+        size_t room = EXEC_LINE_MAX - p->line.n;
+        if (stop != NULL && p->line.n == 0 && piece <= room && !p->skipping) {
+            p->on_line(p->arg, span_make(bytes, piece), false);
+        } else {
+            buf_add(&p->line, bytes, piece < room ? piece : room);
+            p->skipping = p->skipping || piece > room;
+        }
+        if (stop != NULL && (p->line.n > 0 || p->skipping)) {
+            p->on_line(p->arg, buf_span(&p->line), p->skipping);
+            buf_reset(&p->line, KEEP);
+            p->skipping = false;
+        }
+        bytes += piece + (stop != NULL);
+    }
+}
+
+/* False when there is no more and will be none. */
+static bool read_lines(struct exec_process *p)
+{
+    char bytes[CHUNK];
+    for (int i = 0; i < CHUNKS_A_TURN && !p->discard; i++) {
+        ssize_t n = read(p->out, bytes, sizeof bytes);
+        if (n < 0 && (errno == EAGAIN || errno == EINTR))
+            return true;
+        if (n <= 0)
+            return false;
+        take_bytes(p, bytes, (size_t)n);
+    }
     return true;
 }
 
 static void on_reaper(void *arg)
 {
     struct exec_process *p = arg;
-    errno = 0;
     if (reap(p)) {
+        read_lines(p); /* what it said before it ended: no more than a pipe holds */
         close_output(p);
         p->ending = false;
         p->on_end(p->arg);
@@ -115,58 +155,24 @@ static void begin_end(struct exec_process *p)
 
 void exec_process_kill(struct exec_process *p)
 {
+    p->discard = true;
     if (p->pid == 0)
         return;
     kill(-p->pid, SIGKILL);
     begin_end(p);
     p->kill_at_ms = 0;
-    if (p->out_watch != NULL)
-        loop_watch_set(p->out_watch, 0);
+    loop_watch_set(p->out_watch, 0);
 }
 
 /* --- lines --- */
 
-/* Lines may kill the process: then what is left is not looked at. */
-static void take_bytes(struct exec_process *p, const char *bytes, size_t n)
-{
-    const char *end = bytes + n;
-    while (bytes < end && (!p->ending || p->kill_at_ms != 0)) {
-        const char *stop = memchr(bytes, '\n', (size_t)(end - bytes));
-        size_t piece = (size_t)((stop == NULL ? end : stop) - bytes);
-        size_t room = EXEC_LINE_MAX - p->line.n;
-        if (stop != NULL && p->line.n == 0 && piece <= room && !p->skipping) {
-            p->on_line(p->arg, span_make(bytes, piece), false);
-        } else {
-            buf_add(&p->line, bytes, piece < room ? piece : room);
-            p->skipping = p->skipping || piece > room;
-            if (stop != NULL) {
-                p->on_line(p->arg, buf_span(&p->line), p->skipping);
-                buf_reset(&p->line, KEEP);
-                p->skipping = false;
-            }
-        }
-        bytes += piece + 1;
-    }
-}
-
 static void on_readable(void *arg, int events)
 {
     struct exec_process *p = arg;
-    char bytes[CHUNK];
     UNUSED(events);
-    for (int i = 0; i < CHUNKS_A_TURN; i++) {
-        ssize_t n = read(p->out, bytes, sizeof bytes);
-        if (n > 0) {
-            take_bytes(p, bytes, (size_t)n);
-            if (p->ending && p->kill_at_ms == 0)
-                return;
-        } else if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
-            return;
-        } else {
-            loop_watch_set(p->out_watch, 0);
-            begin_end(p);
-            return;
-        }
+    if (!read_lines(p)) {
+        loop_watch_set(p->out_watch, 0);
+        begin_end(p);
     }
 }
 
@@ -293,6 +299,7 @@ enum status exec_process_start(struct exec_process *p, struct error *err)
     int input[2] = {-1, -1}, output[2] = {-1, -1};
     enum status st;
     p->in = p->out = -1;
+    p->discard = false;
     if (!open_pipe(input) || !open_pipe(output))
         st = error_set(err, ST_FATAL, ERR_TEMPORARY, "cannot start '%.120s': %s", p->command,
                        strerror(errno));
@@ -329,7 +336,8 @@ static void finish(struct exec_process *p)
 {
     if (p->pid != 0) {
         kill(-p->pid, SIGKILL);
-        waitpid(p->pid, &p->status, 0);
+        while (waitpid(p->pid, &p->status, 0) < 0 && errno == EINTR)
+            continue;
         p->pid = 0;
     }
     if (p->out_watch != NULL)
@@ -352,7 +360,6 @@ void exec_process_close_all(struct exec_process *const *ps, size_t n, int64_t gr
     while (left > 0 && clock_mono_ms() < end_ms) {
         left = 0;
         for (size_t i = 0; i < n; i++) {
-            errno = 0;
             if (ps[i]->pid == 0)
                 continue;
             discard_output(ps[i]);

@@ -31,6 +31,7 @@ struct exec_process {
     struct buf to_send, line;
     size_t sent; /* bytes of to_send */
     bool skipping, ending;
+    bool discard;       /* nobody wants its lines any more */
     int64_t kill_at_ms; /* of a process that is ending; 0: killed already */
     int status;         /* as waitpid gave it */
     char ended_by[80];  /* "exit status 3", "signal 9 (Killed)" */
