@@ -20,14 +20,8 @@
 
 #include "lib/base/backoff.h"
 #include "lib/enrich/enrich.h"
+#include "lib/enrich/options.h"
 #include "lib/enrich/exec_process.h"
-
-struct exec_options {
-    const char *command; /* run by /bin/sh -c */
-    int64_t processes;   /* 0: 1 */
-    int64_t timeout_ms;  /* 0: 30 s */
-    int64_t in_flight;   /* asks per process; 0: 16 */
-};
 
 struct exec_counts {
     int64_t starts; /* of processes, the first ones as well */

@@ -8,18 +8,10 @@
 
 #include "lib/base/runner.h"
 #include "lib/enrich/enrich.h"
+#include "lib/enrich/options.h"
 #include "lib/enrich/lookup_table.h"
 
 struct template;
-
-struct lookup_options {
-    const char *file;       /* .csv .tsv .jsonl .db .sqlite */
-    const char *table;      /* SQLite: its name; NULL: the only one */
-    const char *key_column; /* NULL: the first one */
-    const char *match;      /* what is looked up, a template; NULL: "{{id}}" */
-    const char *missing;    /* no row: "null" (the answer, also for NULL) or "dead-letter" */
-    int64_t check_ms;       /* how often the file is looked at; 0: 1 s */
-};
 
 struct lookup_counts {
     int64_t found, missing;

@@ -8,7 +8,6 @@ enum { HOUR_MS = 3600000 };
 const char *const enrich_kinds[] = {"mock", "openai", "lookup", "http", "exec", NULL};
 static const char *const formats[] = {"json_schema", "json_object", "llama", "text", NULL};
 static const char *const token_members[] = {"max_tokens", "max_completion_tokens", NULL};
-static const char *const missing_words[] = {"null", "dead-letter", NULL};
 static const char *const budget_actions[] = {"pause", "pass", "cheaper", "dead-letter", NULL};
 static const char *const replay_words[] = {"stop", "ask", NULL};
 
@@ -284,9 +283,8 @@ static const struct option rows[] = {
     {.key = "lookup-missing",
      .arg = "WORD",
      .fallback = "null",
-     ROW(lookup.missing, WORD),
-     .words = missing_words,
-     .help = "lookup: what a post without a row gets"},
+     ROW(lookup.missing, TEXT),
+     .help = "lookup: what a post without a row gets: null, or dead-letter"},
 
     {.key = "exec-command",
      .arg = "COMMAND",

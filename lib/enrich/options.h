@@ -43,17 +43,18 @@ struct http_options {
 
 struct lookup_options {
     const char *file;
-    const char *table;      /* of an SQLite file */
-    const char *key_column; /* NULL: the first */
-    const char *match;      /* template whose result is looked up */
-    int missing;            /* 0: null, 1: dead letter */
+    const char *table;      /* SQLite: its name; NULL: the only one */
+    const char *key_column; /* NULL: the first one */
+    const char *match;      /* what is looked up, a template; NULL: "{{id}}" */
+    const char *missing;    /* no row: "null" (the answer, also for NULL) or "dead-letter" */
+    int64_t check_ms;       /* how often the file is looked at; 0: 1 s */
 };
 
 struct exec_options {
-    const char *command; /* by /bin/sh -c */
-    int64_t processes;
-    int64_t timeout_ms;
-    int64_t in_flight; /* asks that one process has at a time */
+    const char *command; /* run by /bin/sh -c */
+    int64_t processes;   /* 0: 1 */
+    int64_t timeout_ms;  /* 0: 30 s */
+    int64_t in_flight;   /* asks per process; 0: 16 */
 };
 
 struct governor_options {
