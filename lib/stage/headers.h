@@ -43,6 +43,15 @@ void headers_add_letter(struct headers *h, const struct letter *letter);
 /* The value of a header, or an absent span. */
 struct span headers_find(const struct record *rec, const char *name);
 
+/* Where a record came from: TOPIC/PARTITION/OFFSET, as in sluice-src. False when `s` is not that.
+ */
+struct origin {
+    struct span topic; /* borrowed from s */
+    int32_t partition;
+    int64_t offset;
+};
+bool origin_parse(struct span s, struct origin *ret);
+
 /* A header that holds a whole number, or `otherwise`. */
 int64_t headers_find_int(const struct record *rec, const char *name, int64_t otherwise);
 

@@ -14,7 +14,8 @@ LAYERS = {
     "lib/broker": 2, "lib/enrich": 2,
     "lib/stage": 3,
     "stages/source": 4, "stages/enhance": 4, "stages/sink": 4,
-    "cli": 5,
+    "stages/verify": 5,  # judges what the others wrote
+    "cli": 6,
 }
 # Third-party headers: where each may be included (prefixes). Tests may use what they test with.
 HOMES = {
@@ -179,7 +180,7 @@ def check_option_names():
     if program() is None:
         return
     known = set()
-    for command in ("run source enhance sink enrich topics tap check config healthcheck version").split():
+    for command in ("run source enhance sink enrich topics tap verify check config healthcheck version").split():
         text = subprocess.run([program(), command, "--help"], capture_output=True, text=True).stdout
         known |= set(re.findall(r"--[a-z][a-z-]*[a-z]", text))
     known |= {"--help", "--version", "--build", "--scale", "--force-recreate"}
