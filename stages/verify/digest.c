@@ -33,7 +33,8 @@ static uint64_t begin(struct span key)
 
 uint64_t digest_bytes(uint64_t seed, struct span s)
 {
-    return finish(feed(UINT64_C(0xcbf29ce484222325) ^ seed, s.p, s.n), 64);
+    uint64_t h = feed(UINT64_C(0xcbf29ce484222325), (const char *)&seed, sizeof seed);
+    return finish(feed(h, s.p, s.n), 64);
 }
 
 /* Key and value without the bytes [from, to). */

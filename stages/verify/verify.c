@@ -188,6 +188,8 @@ static void note_limits(struct verify *vf)
     struct invariant *of = vf->v->of;
     if (of[I1].undecided > 0)
         verdict_note(vf->v, I1, "retention has removed raw records or outputs");
+    else if (of[I1].checked == 0)
+        verdict_note(vf->v, I1, "group '%s' has passed no record yet", vf->cfg->group);
     if (of[I8].undecided > 0)
         verdict_note(vf->v, I8, "retention has removed the raw records");
     if (of[I7].undecided > 0)
