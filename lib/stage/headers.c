@@ -149,3 +149,17 @@ bool origin_parse(struct span s, struct origin *ret)
     *ret = (struct origin){.topic = s, .partition = (int32_t)partition, .offset = offset};
     return true;
 }
+
+void headers_read_letter(const struct record *rec, struct letter_view *ret)
+{
+    int64_t partition = headers_find_int(rec, "sluice-error-partition", -1);
+    *ret = (struct letter_view){
+        .reason = headers_find(rec, "sluice-error-reason"),
+        .message = headers_find(rec, "sluice-error-message"),
+        .stage = headers_find(rec, "sluice-error-stage"),
+        .topic = headers_find(rec, "sluice-error-topic"),
+        .partition = partition > INT32_MAX ? -1 : (int32_t)partition,
+        .offset = headers_find_int(rec, "sluice-error-offset", -1),
+        .bare = headers_find(rec, "sluice-error-truncated").p != NULL,
+    };
+}
