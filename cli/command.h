@@ -43,7 +43,7 @@ struct command {
 
 extern const struct command run_command, source_command, enhance_command, sink_command,
     enrich_command, topics_command, tap_command, check_command, config_command, healthcheck_command,
-    version_command;
+    version_command, verify_command, dlq_command;
 
 /* Every table of the program, for environment, file and documents. */
 extern const struct option_table *const all_tables[];

@@ -14,8 +14,8 @@
 extern char **environ;
 
 static const struct command *const commands[] = {
-    &run_command,    &source_command,      &enhance_command, &sink_command,
-    &enrich_command, &topics_command,      &tap_command,     &check_command,
+    &run_command,    &source_command,      &enhance_command, &sink_command,   &enrich_command,
+    &topics_command, &tap_command,         &dlq_command,     &verify_command, &check_command,
     &config_command, &healthcheck_command, &version_command,
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };

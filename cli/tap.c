@@ -5,10 +5,9 @@
 
 #include "cli/command.h"
 #include "cli/place.h"
-#include "lib/base/base64.h"
 #include "lib/base/mem.h"
-#include "lib/base/utf8.h"
 #include "lib/stage/life.h"
+#include "lib/stage/record_json.h"
 #include "lib/stage/say.h"
 
 enum { POLL_MAX = 256, POLL_BYTES = 4 << 20, SIGNAL_MS = 100 };
@@ -81,45 +80,11 @@ static void end(struct tap *t, enum status st)
 
 /* --- one record --- */
 
-static void add_string(struct buf *b, struct span s)
-{
-    if (s.p == NULL) {
-        buf_add_str(b, "null");
-        return;
-    }
-    buf_add_char(b, '"');
-    buf_add_json(b, s);
-    buf_add_char(b, '"');
-}
-
-static void add_json_record(struct buf *b, const char *topic, const struct record *rec)
-{
-    buf_printf(b, "{\"topic\":\"%s\",\"partition\":%d,\"offset\":%lld,\"timestamp\":%lld,\"key\":",
-               topic, (int)rec->partition, (long long)rec->offset, (long long)rec->timestamp_ms);
-    add_string(b, rec->key);
-    buf_add_str(b, ",\"headers\":[");
-    for (size_t i = 0; i < rec->header_count; i++) {
-        buf_add_str(b, i == 0 ? "[" : ",[");
-        add_string(b, rec->headers[i].name);
-        buf_add_char(b, ',');
-        add_string(b, rec->headers[i].value);
-        buf_add_char(b, ']');
-    }
-    if (rec->value.p == NULL || utf8_valid(rec->value.p, rec->value.n)) {
-        buf_add_str(b, "],\"value\":");
-        add_string(b, rec->value);
-    } else {
-        buf_add_str(b, "],\"value_base64\":\"");
-        base64_encode(b, rec->value);
-        buf_add_char(b, '"');
-    }
-    buf_add_str(b, "}\n");
-}
-
 static void show(struct tap *t, const struct record *rec)
 {
     if (t->own->json) {
-        add_json_record(&t->say.text, t->topic, rec);
+        record_add_json(&t->say.text, t->topic, rec);
+        say_text(&t->say, "\n");
     } else {
         say_span(&t->say, rec->value);
         say_text(&t->say, "\n");

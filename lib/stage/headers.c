@@ -109,16 +109,57 @@ struct span headers_find(const struct record *rec, const char *name)
     return SPAN_NULL;
 }
 
-int64_t headers_find_int(const struct record *rec, const char *name, int64_t otherwise)
+/* A whole number without sign; -1 when it is none. */
+static int64_t read_number(struct span s)
 {
-    struct span s = headers_find(rec, name);
     int64_t v = 0;
     if (s.n == 0 || s.n > 18)
-        return otherwise;
+        return -1;
     for (size_t i = 0; i < s.n; i++) {
         if (s.p[i] < '0' || s.p[i] > '9')
-            return otherwise;
+            return -1;
         v = v * 10 + (s.p[i] - '0');
     }
     return v;
+}
+
+int64_t headers_find_int(const struct record *rec, const char *name, int64_t otherwise)
+{
+    int64_t v = read_number(headers_find(rec, name));
+    return v < 0 ? otherwise : v;
+}
+
+/* Cuts off what follows the last slash. */
+static int64_t cut_number(struct span *s)
+{
+    const char *slash = s->n == 0 ? NULL : memrchr(s->p, '/', s->n);
+    if (slash == NULL)
+        return -1;
+    size_t head = (size_t)(slash - s->p);
+    int64_t v = read_number(span_make(slash + 1, s->n - head - 1));
+    s->n = head;
+    return v;
+}
+
+bool origin_parse(struct span s, struct origin *ret)
+{
+    int64_t offset = cut_number(&s), partition = cut_number(&s);
+    if (offset < 0 || partition < 0 || partition > INT32_MAX || s.n == 0)
+        return false;
+    *ret = (struct origin){.topic = s, .partition = (int32_t)partition, .offset = offset};
+    return true;
+}
+
+void headers_read_letter(const struct record *rec, struct letter_view *ret)
+{
+    int64_t partition = headers_find_int(rec, "sluice-error-partition", -1);
+    *ret = (struct letter_view){
+        .reason = headers_find(rec, "sluice-error-reason"),
+        .message = headers_find(rec, "sluice-error-message"),
+        .stage = headers_find(rec, "sluice-error-stage"),
+        .topic = headers_find(rec, "sluice-error-topic"),
+        .partition = partition > INT32_MAX ? -1 : (int32_t)partition,
+        .offset = headers_find_int(rec, "sluice-error-offset", -1),
+        .bare = headers_find(rec, "sluice-error-truncated").p != NULL,
+    };
 }

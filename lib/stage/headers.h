@@ -43,6 +43,25 @@ void headers_add_letter(struct headers *h, const struct letter *letter);
 /* The value of a header, or an absent span. */
 struct span headers_find(const struct record *rec, const char *name);
 
+/* Where a record came from: TOPIC/PARTITION/OFFSET, as in sluice-src. False when `s` is not that.
+ */
+struct origin {
+    struct span topic; /* borrowed from s */
+    int32_t partition;
+    int64_t offset;
+};
+bool origin_parse(struct span s, struct origin *ret);
+
+/* The same read back from a dead letter; spans are the record's, absent when a header is not there.
+ */
+struct letter_view {
+    struct span reason, message, stage, topic;
+    int32_t partition; /* -1: none */
+    int64_t offset;
+    bool bare;
+};
+void headers_read_letter(const struct record *rec, struct letter_view *ret);
+
 /* A header that holds a whole number, or `otherwise`. */
 int64_t headers_find_int(const struct record *rec, const char *name, int64_t otherwise);
 

@@ -13,8 +13,9 @@ LAYERS = {
     "lib/config": 1, "lib/json": 1, "lib/metrics": 1,
     "lib/broker": 2, "lib/enrich": 2,
     "lib/stage": 3,
-    "stages/source": 4, "stages/enhance": 4, "stages/sink": 4,
-    "cli": 5,
+    "stages/source": 4, "stages/enhance": 4, "stages/sink": 4, "stages/redrive": 4,
+    "stages/verify": 5,  # judges what the others wrote
+    "cli": 6,
 }
 # Third-party headers: where each may be included (prefixes). Tests may use what they test with.
 HOMES = {
@@ -180,7 +181,7 @@ def check_option_names():
     if program() is None:
         return
     known = set()
-    for command in ("run source enhance sink enrich topics tap check config healthcheck version").split():
+    for command in ("run source enhance sink enrich topics tap dlq verify check config healthcheck version").split():
         text = subprocess.run([program(), command, "--help"], capture_output=True, text=True).stdout
         known |= set(re.findall(r"--[a-z][a-z-]*[a-z]", text))
     known |= {"--help", "--version", "--build", "--scale", "--force-recreate"}
