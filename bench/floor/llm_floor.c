@@ -3,8 +3,9 @@
  * Keeps --in-flight calls under way until --calls have been answered; each posts the question that
  * sluice asks (system prompt, post, schema), reads the answer into a buffer and finds its content.
  * With --raw 1 there is no libcurl either: bare sockets, to see what a client could cost at all.
- * The other options are those whose cost is in question; their defaults are the cheapest found
- * (docs/BENCH.md, "Where libcurl's time goes").
+ * The other options are those whose cost is in question (docs/BENCH.md, "Where libcurl's time
+ * goes"). The defaults are a plain loop; the cheapest that libcurl gets is
+ *     --lazy 1 --curlu 1 --multis M
  *
  *     llm_floor --url http://127.0.0.1:PORT/v1 --calls N --in-flight M [--OPTION N ...]
  *

@@ -755,7 +755,7 @@ static void every_member_of_the_script_can_be_set_by_name(void **state)
     }
 }
 
-#define SERVED(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+#define SERVED(one_such_test) cmocka_unit_test_setup_teardown(one_such_test, setup, teardown)
 
 int main(void)
 {
