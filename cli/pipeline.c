@@ -66,19 +66,19 @@ static enum status open_http(struct pipeline *p, int port, struct error *err)
 
 /* --- open --- */
 
-static enum status make_topics(struct pipeline *p, bool single, struct error *err)
+enum status pipeline_make_topics(struct app *app, struct broker *broker, bool single,
+                                 struct error *err)
 {
-    const struct stage_options *opt = p->app->stage;
+    const struct stage_options *opt = app->stage;
     const char *topics[] = {opt->raw_topic, opt->enhanced_topic, opt->dead_topic};
-    int32_t partitions = single && !config_is_set(p->app->cfg, "partitions") ? 1 : 0;
+    int32_t partitions = single && !config_is_set(app->cfg, "partitions") ? 1 : 0;
     for (size_t i = 0; i < sizeof topics / sizeof *topics; i++) {
         bool made = false;
-        enum status st =
-            broker_topic_ensure(p->broker, topics[i], TOPIC_PLAIN, partitions, &made, err);
+        enum status st = broker_topic_ensure(broker, topics[i], TOPIC_PLAIN, partitions, &made, err);
         if (st != ST_OK)
             return st;
         if (made)
-            log_line(LOG_DEBUG, p->app->command->name, "made topic %s", topics[i]);
+            log_line(LOG_DEBUG, app->command->name, "made topic %s", topics[i]);
     }
     return ST_OK;
 }
@@ -105,7 +105,7 @@ enum status pipeline_open(struct pipeline *p, struct app *app, const char *name,
     if (st == ST_OK)
         st = instance_open(&p->instance, name, app->stage, err);
     if (st == ST_OK)
-        st = make_topics(p, single, err);
+        st = pipeline_make_topics(app, p->broker, single, err);
     return st;
 }
 

@@ -40,6 +40,10 @@ enum status pipeline_open(struct pipeline *p, struct app *app, const char *name,
                           bool single, struct error *err) MUST_CHECK;
 void pipeline_close(struct pipeline *p);
 
+/* Makes the topics of the pipeline that are missing, as pipeline_open does. */
+enum status pipeline_make_topics(struct app *app, struct broker *broker, bool single,
+                                 struct error *err) MUST_CHECK;
+
 enum status pipeline_start_source(struct pipeline *p, struct stage **ret,
                                   struct error *err) MUST_CHECK;
 enum status pipeline_start_enhance(struct pipeline *p, struct stage **ret,
