@@ -25,6 +25,7 @@ struct pipeline {
     struct stage_env env[PIPELINE_STAGES_MAX];
     struct stage *stages[PIPELINE_STAGES_MAX];
     _Atomic int started; /* stages that may be asked for their health */
+    bool announced;      /* the service manager knows that we are ready */
     char run_id[37];
     _Atomic int64_t sent, refused;
     struct sink_tally tally;

@@ -221,5 +221,6 @@ const struct command topics_command = {
     .tables = {&general_option_table, &broker_option_table, &stage_option_table},
     .own = &flags,
     .max_arguments = 3,
+    .words = "make reset",
     .run = run,
 };
