@@ -49,7 +49,7 @@ install: build ## install under PREFIX (/usr/local), DESTDIR is honoured
 
 deb: build ## make a Debian package in build/
 	@cd build && cpack -G DEB >package.log || { cat package.log; exit 1; }
-	@ls build/sluice_*.deb
+	@ls build/sluice-pipeline_*.deb
 
 uninstall: ## remove what `make install` put there
 	@xargs -r -I{} rm -fv "$(DESTDIR){}" < build/install_manifest.txt

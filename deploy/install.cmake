@@ -28,10 +28,12 @@ install(FILES ${made}/_sluice DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/vendor-co
 install(FILES ${made}/sluice.fish DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d)
 install(FILES ${made}/sluice-source.service ${made}/sluice-enhance@.service ${made}/sluice-sink.service
   DESTINATION lib/systemd/system)
-install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/sluice RENAME copyright)
+install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/sluice-pipeline RENAME copyright)
 
 set(CPACK_GENERATOR DEB)
-set(CPACK_PACKAGE_NAME sluice)
+# Debian has another program called sluice, newer by its number: hence the name and the conflict.
+set(CPACK_PACKAGE_NAME sluice-pipeline)
+set(CPACK_DEBIAN_PACKAGE_CONFLICTS sluice)
 set(CPACK_PACKAGE_CONTACT "the sluice authors <sluice@localhost>")
 set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "runs a stream of posts through an enricher, each exactly once")
 set(CPACK_PACKAGING_INSTALL_PREFIX /usr)

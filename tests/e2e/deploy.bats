@@ -97,7 +97,7 @@ completed() {
   [ "$(./bin/sluice version | head -1)" = "$("$SLUICE" version | head -1)" ]
   for file in share/man/man1/sluice.1 share/bash-completion/completions/sluice \
     share/zsh/vendor-completions/_sluice share/fish/vendor_completions.d/sluice.fish \
-    lib/systemd/system/sluice-sink.service share/doc/sluice/copyright; do
+    lib/systemd/system/sluice-sink.service share/doc/sluice-pipeline/copyright; do
     [ -s $file ]
   done
   grep -qx 'ExecStart=/usr/bin/sluice sink --instance %H' lib/systemd/system/sluice-sink.service
