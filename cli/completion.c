@@ -123,7 +123,9 @@ static void zsh_flag(const struct command *command, const struct option *row)
         print_words(row);
         printf(")");
     } else if (row->type != OPTION_BOOL) {
-        printf(":%s:%s", row->arg == NULL ? "value" : "", wants_file(row) ? "_files" : " ");
+        printf(":");
+        print_quoted(row->arg == NULL ? "value" : row->arg);
+        printf(":%s", wants_file(row) ? "_files" : " ");
     }
     printf("' \\\n");
     UNUSED(command);

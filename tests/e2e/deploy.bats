@@ -54,6 +54,7 @@ completed() {
   command -v zsh >/dev/null || skip "there is no zsh"
   "$SLUICE" completion zsh >_sluice
   zsh -n _sluice
+  grep -qF "[read options from this YAML file; flags and environment win over it]:FILE:_files" _sluice
   zsh -fc 'autoload -U compinit; fpath=($PWD $fpath); compinit -u -D; [[ ${_comps[sluice]} == _sluice ]]'
 }
 
