@@ -19,7 +19,7 @@ LAYERS = {
 # Third-party headers: where each may be included (prefixes). Tests may use what they test with.
 HOMES = {
     "librdkafka/": ["lib/broker/kafka/"],
-    "sqlite3.h": ["lib/broker/sqlite/"],
+    "sqlite3.h": ["lib/broker/sqlite/", "lib/enrich/lookup_sqlite.c"],
     "uv.h": ["lib/base/loop.c"],
     "yaml.h": ["lib/config/"],
     "jansson.h": ["lib/config/", "lib/json/", "lib/enrich/", "cli/small.c"],

@@ -1,0 +1,598 @@
+/* The least that calling an LLM over HTTP can cost: libcurl, epoll, jansson and nothing of ours.
+ *
+ * Keeps --in-flight calls under way until --calls have been answered; each posts the question that
+ * sluice asks (system prompt, post, schema), reads the answer into a buffer and finds its content.
+ * With --raw 1 there is no libcurl either: bare sockets, to see what a client could cost at all.
+ * The other options are those whose cost is in question; their defaults are the cheapest found
+ * (docs/BENCH.md, "Where libcurl's time goes").
+ *
+ *     llm_floor --url http://127.0.0.1:PORT/v1 --calls N --in-flight M [--OPTION N ...]
+ *
+ * Prints one line of JSON. CPU is user and system time of this process. */
+#include <arpa/inet.h>
+#include <curl/curl.h>
+#include <errno.h>
+#include <jansson.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "schema_json.h"
+#include "system_txt.h"
+
+enum { EVENTS = 256, QUESTION_MAX = 8192, ANSWER_MAX = 65536, MULTIS_MAX = 4096 };
+enum { SOCKETS_MAX = 65536, LOOK_US = 10000 };
+
+struct options {
+    const char *url;
+    long calls, in_flight;
+    long raw;        /* 1: no libcurl; 2: its connections (CURLOPT_CONNECT_ONLY), our HTTP */
+    long parse;      /* 0: the content is not looked for */
+    long multis;     /* multi handles that share the calls */
+    long handles;    /* 0: an easy handle is used again; 1: reset and set up anew; 2: a new one */
+    long perform;    /* 1: curl_multi_poll and curl_multi_perform instead of epoll */
+    long timeout_ms; /* of a call; 0: none */
+    long max_connects, buffer, nodelay, nosignal, ipv4, http11, dns_cache_s, max_age_s, keepalive;
+    long no_expect, head;
+    long curlu; /* the URL is parsed once (CURLOPT_CURLU) */
+    long lazy;  /* sockets between two calls stay in epoll */
+};
+
+static struct options opt = {.calls = 20000,
+                             .in_flight = 512,
+                             .parse = 1,
+                             .multis = 1,
+                             .timeout_ms = 30000,
+                             .nodelay = 1,
+                             .nosignal = 1,
+                             .dns_cache_s = 60};
+
+static const struct {
+    const char *name;
+    long *value;
+} numbers[] = {
+    {"--calls", &opt.calls},
+    {"--in-flight", &opt.in_flight},
+    {"--raw", &opt.raw},
+    {"--parse", &opt.parse},
+    {"--multis", &opt.multis},
+    {"--handles", &opt.handles},
+    {"--perform", &opt.perform},
+    {"--timeout-ms", &opt.timeout_ms},
+    {"--buffer", &opt.buffer},
+    {"--max-connects", &opt.max_connects},
+    {"--nodelay", &opt.nodelay},
+    {"--nosignal", &opt.nosignal},
+    {"--ipv4", &opt.ipv4},
+    {"--http11", &opt.http11},
+    {"--dns-cache", &opt.dns_cache_s},
+    {"--max-age", &opt.max_age_s},
+    {"--keepalive", &opt.keepalive},
+    {"--no-expect", &opt.no_expect},
+    {"--head", &opt.head},
+    {"--curlu", &opt.curlu},
+    {"--lazy", &opt.lazy},
+};
+
+/* One call at a time. */
+struct slot {
+    CURL *easy;
+    int multi, fd;
+    size_t question_size, answer_size;
+    int64_t begun_us;
+    char *question;
+    char *answer;
+};
+
+struct floor {
+    struct slot *slots;
+    CURLM *multis[MULTIS_MAX];
+    int64_t due_us[MULTIS_MAX]; /* of the multi's timer; -1: none */
+    int due_now[MULTIS_MAX], due_now_count;
+    int64_t looked_us; /* at all of due_us */
+    struct watch {
+        unsigned known, wanted; /* events that epoll has, and that libcurl wants */
+        int multi;
+    } watches[SOCKETS_MAX];
+    CURLU *parsed;
+    struct curl_slist *headers;
+    int epoll, running;
+    char url[256], prefix[QUESTION_MAX];
+    size_t prefix_size;
+    long begun, ended, failed, connections, warm;
+    int64_t begun_us, ended_us; /* of what is measured */
+    double begun_cpu_us, ended_cpu_us;
+    double *took_ms;
+};
+
+static struct floor fl;
+
+static void die(const char *what, const char *why)
+{
+    fprintf(stderr, "llm_floor: %s: %s\n", what, why);
+    exit(1);
+}
+
+static int64_t now_us(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+static double cpu_us(void)
+{
+    struct rusage used;
+    getrusage(RUSAGE_SELF, &used);
+    return (double)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) * 1e6 +
+           (double)(used.ru_utime.tv_usec + used.ru_stime.tv_usec);
+}
+
+/* The first round is left out: connections are made, libraries loaded. */
+static void meter_begin(void)
+{
+    fl.begun_us = now_us();
+    fl.begun_cpu_us = cpu_us();
+}
+
+/* --- questions and answers --- */
+
+/* All of the body but the post's text, made once. */
+static void make_prefix(void)
+{
+    json_t *schema = json_loadb(embedded_schema_json, embedded_schema_json_size, 0, NULL);
+    json_t *system = json_stringn(embedded_system_txt, embedded_system_txt_size);
+    char *schema_text = json_dumps(schema, JSON_COMPACT);
+    char *system_text = json_dumps(system, JSON_ENCODE_ANY);
+    int n = snprintf(fl.prefix, sizeof fl.prefix,
+                     "{\"model\":\"gpt-4o-mini\",\"temperature\":0,\"max_tokens\":200,"
+                     "\"response_format\":{\"type\":\"json_schema\",\"json_schema\":{\"name\":"
+                     "\"enrichment\",\"strict\":true,\"schema\":%s}},\"messages\":[{\"role\":"
+                     "\"system\",\"content\":%s},{\"role\":\"user\",\"content\":\"Classify this "
+                     "post:\\n\\n",
+                     schema_text, system_text);
+    if (n < 0 || n + 256 > QUESTION_MAX)
+        die("question", "too long");
+    fl.prefix_size = (size_t)n;
+    free(schema_text);
+    free(system_text);
+    json_decref(schema);
+    json_decref(system);
+}
+
+static void question_make(struct slot *slot, size_t room_before)
+{
+    char *p = slot->question + room_before;
+    memcpy(p, fl.prefix, fl.prefix_size);
+    int n = snprintf(p + fl.prefix_size, QUESTION_MAX - fl.prefix_size,
+                     "post %ld: just had a great coffee and read about trends on a sunny "
+                     "morning\"}]}",
+                     fl.begun);
+    slot->question_size = fl.prefix_size + (size_t)n;
+    slot->answer_size = 0;
+    slot->begun_us = now_us();
+    fl.begun++;
+}
+
+static void answer_check(struct slot *slot, const char *body, size_t size, bool good)
+{
+    if (good && opt.parse != 0) {
+        json_t *root = json_loadb(body, size, 0, NULL);
+        json_t *choice = json_array_get(json_object_get(root, "choices"), 0);
+        json_t *content = json_object_get(json_object_get(choice, "message"), "content");
+        good = json_string_length(content) > 2;
+        json_decref(root);
+    }
+    fl.took_ms[fl.ended++] = (double)(now_us() - slot->begun_us) / 1e3;
+    if (fl.ended == fl.warm)
+        meter_begin();
+    if (fl.ended == opt.calls) {
+        fl.ended_us = now_us();
+        fl.ended_cpu_us = cpu_us();
+    }
+    fl.failed += !good;
+}
+
+/* --- libcurl --- */
+
+static size_t on_body(char *p, size_t size, size_t n, void *arg)
+{
+    struct slot *slot = arg;
+    if (slot->answer_size + size * n > ANSWER_MAX)
+        return 0;
+    memcpy(slot->answer + slot->answer_size, p, size * n);
+    slot->answer_size += size * n;
+    return size * n;
+}
+
+/* What sluice needs of heads: Retry-After and the limits. */
+static size_t on_head(char *p, size_t size, size_t n, void *arg)
+{
+    (void)arg;
+    (void)p;
+    return size * n;
+}
+
+/* Closing takes it out of epoll. */
+static int on_close(void *arg, curl_socket_t fd)
+{
+    (void)arg;
+    fl.watches[fd].known = fl.watches[fd].wanted = 0;
+    return close(fd);
+}
+
+static void easy_set(struct slot *slot)
+{
+    CURL *easy = slot->easy;
+    if (opt.curlu != 0)
+        curl_easy_setopt(easy, CURLOPT_CURLU, fl.parsed);
+    else
+        curl_easy_setopt(easy, CURLOPT_URL, fl.url);
+    curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, on_close);
+    curl_easy_setopt(easy, CURLOPT_PRIVATE, slot);
+    curl_easy_setopt(easy, CURLOPT_HTTPHEADER, fl.headers);
+    curl_easy_setopt(easy, CURLOPT_POST, 1L);
+    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
+    curl_easy_setopt(easy, CURLOPT_WRITEDATA, slot);
+    curl_easy_setopt(easy, CURLOPT_PROXY, "");
+    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, opt.nosignal);
+    curl_easy_setopt(easy, CURLOPT_TCP_NODELAY, opt.nodelay);
+    curl_easy_setopt(easy, CURLOPT_DNS_CACHE_TIMEOUT, opt.dns_cache_s);
+    if (opt.head != 0)
+        curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_head);
+    if (opt.timeout_ms > 0)
+        curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, opt.timeout_ms);
+    if (opt.buffer > 0)
+        curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, opt.buffer);
+    if (opt.ipv4 != 0)
+        curl_easy_setopt(easy, CURLOPT_IPRESOLVE, (long)CURL_IPRESOLVE_V4);
+    if (opt.http11 != 0)
+        curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    if (opt.max_age_s > 0)
+        curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, opt.max_age_s);
+    if (opt.keepalive != 0)
+        curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
+}
+
+static void call_begin(struct slot *slot)
+{
+    if (slot->easy == NULL || opt.handles == 2) {
+        curl_easy_cleanup(slot->easy);
+        slot->easy = curl_easy_init();
+        easy_set(slot);
+    } else if (opt.handles == 1) {
+        curl_easy_reset(slot->easy);
+        easy_set(slot);
+    }
+    question_make(slot, 0);
+    curl_easy_setopt(slot->easy, CURLOPT_POSTFIELDSIZE, (long)slot->question_size);
+    curl_easy_setopt(slot->easy, CURLOPT_POSTFIELDS, slot->question);
+    curl_multi_add_handle(fl.multis[slot->multi], slot->easy);
+}
+
+static void call_end(CURL *easy, CURLcode code)
+{
+    struct slot *slot;
+    long status = 0, connects = 0;
+    curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&slot);
+    curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
+    curl_easy_getinfo(easy, CURLINFO_NUM_CONNECTS, &connects);
+    fl.connections += connects;
+    curl_multi_remove_handle(fl.multis[slot->multi], easy);
+    answer_check(slot, slot->answer, slot->answer_size, code == CURLE_OK && status == 200);
+    if (fl.begun < opt.calls)
+        call_begin(slot);
+}
+
+static void take_ended(CURLM *multi)
+{
+    CURLMsg *msg;
+    int left;
+    while ((msg = curl_multi_info_read(multi, &left)) != NULL) {
+        if (msg->msg == CURLMSG_DONE)
+            call_end(msg->easy_handle, msg->data.result);
+    }
+}
+
+/* libcurl takes its socket back after each call and gives it again with the next. */
+static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *assigned)
+{
+    struct watch *watch = &fl.watches[fd];
+    struct epoll_event ev = {.data.fd = fd};
+    (void)easy;
+    (void)assigned;
+    watch->multi = (int)(intptr_t)arg;
+    watch->wanted =
+        ((what & CURL_POLL_IN) != 0 ? EPOLLIN : 0u) | ((what & CURL_POLL_OUT) != 0 ? EPOLLOUT : 0u);
+    if (what == CURL_POLL_REMOVE)
+        watch->wanted = 0;
+    if (watch->wanted == watch->known || (watch->wanted == 0 && opt.lazy != 0))
+        return 0;
+    ev.events = watch->wanted;
+    int op = watch->wanted == 0 ? EPOLL_CTL_DEL : watch->known == 0 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
+    epoll_ctl(fl.epoll, op, fd, &ev);
+    watch->known = watch->wanted;
+    return 0;
+}
+
+static int on_timer(CURLM *multi, long timeout_ms, void *arg)
+{
+    (void)multi;
+    int m = (int)(intptr_t)arg;
+    if (timeout_ms == 0 && fl.due_us[m] != 0)
+        fl.due_now[fl.due_now_count++] = m;
+    fl.due_us[m] = timeout_ms < 0 ? -1 : timeout_ms == 0 ? 0 : now_us() + timeout_ms * 1000;
+    return 0;
+}
+
+static void multi_open(int m)
+{
+    CURLM *multi = curl_multi_init();
+    fl.multis[m] = multi;
+    fl.due_us[m] = -1;
+    long connects = opt.max_connects > 0 ? opt.max_connects : opt.in_flight + 16;
+    curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, connects);
+    if (opt.perform != 0)
+        return;
+    curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, on_socket);
+    curl_multi_setopt(multi, CURLMOPT_SOCKETDATA, (void *)(intptr_t)m);
+    curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, on_timer);
+    curl_multi_setopt(multi, CURLMOPT_TIMERDATA, (void *)(intptr_t)m);
+}
+
+static void multi_turn(int m, int fd, int what)
+{
+    int running;
+    curl_multi_socket_action(fl.multis[m], fd, what, &running);
+    take_ended(fl.multis[m]);
+}
+
+static void on_event(int fd, uint32_t events)
+{
+    struct watch *watch = &fl.watches[fd];
+    if (watch->wanted == 0) {
+        epoll_ctl(fl.epoll, EPOLL_CTL_DEL, fd, NULL);
+        watch->known = 0;
+        return;
+    }
+    int what = ((events & (EPOLLIN | EPOLLHUP)) != 0 ? CURL_CSELECT_IN : 0) |
+               ((events & EPOLLOUT) != 0 ? CURL_CSELECT_OUT : 0) |
+               ((events & EPOLLERR) != 0 ? CURL_CSELECT_ERR : 0);
+    multi_turn(watch->multi, fd, what);
+}
+
+/* New calls are due at once; the rest (time-outs of seconds) is looked at every LOOK_US. */
+static void run_due(void)
+{
+    while (fl.due_now_count > 0) {
+        int m = fl.due_now[--fl.due_now_count];
+        if (fl.due_us[m] != 0)
+            continue;
+        fl.due_us[m] = -1;
+        multi_turn(m, CURL_SOCKET_TIMEOUT, 0);
+    }
+    int64_t now = now_us();
+    if (now - fl.looked_us < LOOK_US)
+        return;
+    fl.looked_us = now;
+    for (int m = 0; m < opt.multis; m++) {
+        if (fl.due_us[m] <= 0 || fl.due_us[m] > now)
+            continue;
+        fl.due_us[m] = -1;
+        multi_turn(m, CURL_SOCKET_TIMEOUT, 0);
+    }
+}
+
+static void turn_epoll(void)
+{
+    struct epoll_event events[EVENTS];
+    int n = epoll_wait(fl.epoll, events, EVENTS, fl.due_now_count > 0 ? 0 : LOOK_US / 1000);
+    for (int i = 0; i < n; i++)
+        on_event(events[i].data.fd, events[i].events);
+    run_due();
+}
+
+static void turn_perform(void)
+{
+    int running;
+    for (int m = 0; m < opt.multis; m++) {
+        curl_multi_poll(fl.multis[m], NULL, 0, 1000, NULL);
+        curl_multi_perform(fl.multis[m], &running);
+        take_ended(fl.multis[m]);
+    }
+}
+
+static void run_curl(void)
+{
+    curl_global_init(CURL_GLOBAL_DEFAULT);
+    fl.headers = curl_slist_append(fl.headers, "Content-Type: application/json");
+    fl.headers = curl_slist_append(fl.headers, "Authorization: Bearer sk-scripted");
+    if (opt.no_expect != 0)
+        fl.headers = curl_slist_append(fl.headers, "Expect:");
+    fl.parsed = curl_url();
+    curl_url_set(fl.parsed, CURLUPART_URL, fl.url, 0);
+    for (int m = 0; m < opt.multis; m++)
+        multi_open(m);
+    for (long i = 0; i < opt.in_flight && fl.begun < opt.calls; i++)
+        call_begin(&fl.slots[i]);
+    while (fl.ended < opt.calls)
+        opt.perform != 0 ? turn_perform() : turn_epoll();
+    for (long i = 0; i < opt.in_flight; i++)
+        curl_easy_cleanup(fl.slots[i].easy);
+    for (int m = 0; m < opt.multis; m++)
+        curl_multi_cleanup(fl.multis[m]);
+    curl_slist_free_all(fl.headers);
+    curl_url_cleanup(fl.parsed);
+}
+
+/* --- bare sockets --- */
+
+enum { HEAD_ROOM = 256 };
+
+/* A connection that libcurl has made (names, proxies, TLS) and leaves to us. */
+static int borrowed_connect(struct slot *slot)
+{
+    curl_socket_t fd = -1;
+    slot->easy = curl_easy_init();
+    curl_easy_setopt(slot->easy, CURLOPT_URL, fl.url);
+    curl_easy_setopt(slot->easy, CURLOPT_PROXY, "");
+    curl_easy_setopt(slot->easy, CURLOPT_CONNECT_ONLY, 1L);
+    if (curl_easy_perform(slot->easy) != CURLE_OK ||
+        curl_easy_getinfo(slot->easy, CURLINFO_ACTIVESOCKET, &fd) != CURLE_OK)
+        die(fl.url, "cannot connect");
+    fl.connections++;
+    return fd;
+}
+
+static int raw_connect(const char *url)
+{
+    int on = 1, port = 0, fd = socket(AF_INET, SOCK_STREAM, 0);
+    if (sscanf(url, "http://127.0.0.1:%d/", &port) != 1)
+        die(url, "bare sockets want http://127.0.0.1:PORT/");
+    struct sockaddr_in at = {.sin_family = AF_INET,
+                             .sin_port = htons((uint16_t)port),
+                             .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    if (connect(fd, (struct sockaddr *)&at, sizeof at) < 0)
+        die(url, strerror(errno));
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    fl.connections++;
+    return fd;
+}
+
+/* The head ends where the question begins, so that one send carries both. */
+static void raw_begin(struct slot *slot)
+{
+    char head[HEAD_ROOM];
+    question_make(slot, HEAD_ROOM);
+    int n = snprintf(head, sizeof head,
+                     "POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: "
+                     "application/json\r\nAuthorization: Bearer sk-scripted\r\nContent-Length: "
+                     "%zu\r\n\r\n",
+                     slot->question_size);
+    char *from = slot->question + HEAD_ROOM - n;
+    memcpy(from, head, (size_t)n);
+    size_t size = slot->question_size + (size_t)n, sent = 0;
+    if (opt.raw == 2)
+        curl_easy_send(slot->easy, from, size, &sent);
+    else
+        sent = (size_t)send(slot->fd, from, size, MSG_NOSIGNAL);
+    if (sent != size)
+        die("send", "not all at once");
+}
+
+static void raw_read(struct slot *slot)
+{
+    char *to = slot->answer + slot->answer_size;
+    size_t room = ANSWER_MAX - slot->answer_size, got = 0;
+    if (opt.raw == 2)
+        curl_easy_recv(slot->easy, to, room, &got);
+    else
+        got = (size_t)recv(slot->fd, to, room, MSG_DONTWAIT);
+    if (got == 0 || got > room)
+        die("recv", "nothing there");
+    slot->answer_size += got;
+    slot->answer[slot->answer_size] = 0;
+    char *body = strstr(slot->answer, "\r\n\r\n");
+    char *length = strcasestr(slot->answer, "\r\nContent-Length: ");
+    if (body == NULL || length == NULL || length > body)
+        return;
+    body += 4;
+    size_t size = strtoul(length + 18, NULL, 10);
+    if (slot->answer_size < (size_t)(body - slot->answer) + size)
+        return;
+    answer_check(slot, body, size, strncmp(slot->answer, "HTTP/1.1 200", 12) == 0);
+    if (fl.begun < opt.calls)
+        raw_begin(slot);
+}
+
+static void run_raw(void)
+{
+    struct epoll_event events[EVENTS];
+    for (long i = 0; i < opt.in_flight && fl.begun < opt.calls; i++) {
+        struct epoll_event ev = {.events = EPOLLIN, .data.ptr = &fl.slots[i]};
+        fl.slots[i].fd = opt.raw == 2 ? borrowed_connect(&fl.slots[i]) : raw_connect(opt.url);
+        epoll_ctl(fl.epoll, EPOLL_CTL_ADD, fl.slots[i].fd, &ev);
+        raw_begin(&fl.slots[i]);
+    }
+    while (fl.ended < opt.calls) {
+        int n = epoll_wait(fl.epoll, events, EVENTS, -1);
+        for (int i = 0; i < n; i++)
+            raw_read(events[i].data.ptr);
+    }
+}
+
+/* --- the whole --- */
+
+static void parse(int argc, char **argv)
+{
+    for (int i = 1; i + 1 < argc; i += 2) {
+        bool known = strcmp(argv[i], "--url") == 0;
+        if (known)
+            opt.url = argv[i + 1];
+        for (size_t k = 0; k < sizeof numbers / sizeof *numbers; k++) {
+            if (strcmp(argv[i], numbers[k].name) == 0) {
+                *numbers[k].value = strtol(argv[i + 1], NULL, 10);
+                known = true;
+            }
+        }
+        if (!known)
+            die(argv[i], "unknown option");
+    }
+    if (opt.url == NULL || argc % 2 == 0 || opt.calls < 1 || opt.in_flight < 1 || opt.multis < 1 ||
+        opt.multis > MULTIS_MAX)
+        die("usage", "--url http://127.0.0.1:PORT/v1 [--calls N] [--in-flight N] [--OPTION N ...]");
+}
+
+static void slots_make(void)
+{
+    fl.slots = calloc((size_t)opt.in_flight, sizeof *fl.slots);
+    fl.took_ms = calloc((size_t)opt.calls, sizeof *fl.took_ms);
+    if (fl.slots == NULL || fl.took_ms == NULL)
+        die("memory", "none left");
+    for (long i = 0; i < opt.in_flight; i++) {
+        fl.slots[i].multi = (int)(i % opt.multis);
+        fl.slots[i].question = malloc(QUESTION_MAX + HEAD_ROOM);
+        fl.slots[i].answer = malloc(ANSWER_MAX + 1);
+        if (fl.slots[i].question == NULL || fl.slots[i].answer == NULL)
+            die("memory", "none left");
+    }
+}
+
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+int main(int argc, char **argv)
+{
+    parse(argc, argv);
+    struct rlimit files;
+    getrlimit(RLIMIT_NOFILE, &files);
+    files.rlim_cur = files.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &files);
+    snprintf(fl.url, sizeof fl.url, "%s/chat/completions", opt.url);
+    fl.epoll = epoll_create1(EPOLL_CLOEXEC);
+    make_prefix();
+    slots_make();
+    fl.warm = opt.calls > 2 * opt.in_flight ? opt.in_flight : 1;
+    opt.raw != 0 ? run_raw() : run_curl();
+    double seconds = (double)(fl.ended_us - fl.begun_us) / 1e6;
+    double cpu = fl.ended_cpu_us - fl.begun_cpu_us;
+    long calls = fl.ended - fl.warm;
+    qsort(fl.took_ms, (size_t)fl.ended, sizeof *fl.took_ms, by_value);
+    printf("{\"calls\": %ld, \"seconds\": %.3f, \"calls_per_s\": %.0f, \"cpu_us_per_call\": %.2f, "
+           "\"failed\": %ld, \"connections\": %ld, \"p50_ms\": %.1f, \"p99_ms\": %.1f}\n",
+           calls, seconds, (double)calls / seconds, cpu / (double)calls, fl.failed, fl.connections,
+           fl.took_ms[fl.ended / 2], fl.took_ms[fl.ended * 99 / 100]);
+    return fl.failed == 0 ? 0 : 1;
+}
