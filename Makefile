@@ -5,7 +5,7 @@ SHELL := /bin/bash
 PREFIX ?= /usr/local
 ARGS ?=
 
-.PHONY: help run build test test-all bench chaos fuzz kafka check format install uninstall clean
+.PHONY: help run build test test-all bench chaos fuzz kafka check format install deb uninstall clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -46,6 +46,10 @@ format: ## lay out every source file with clang-format 14
 
 install: build ## install under PREFIX (/usr/local), DESTDIR is honoured
 	@cmake --install build --prefix "$(PREFIX)"
+
+deb: build ## make a Debian package in build/
+	@cd build && cpack -G DEB >package.log || { cat package.log; exit 1; }
+	@ls build/sluice-pipeline_*.deb
 
 uninstall: ## remove what `make install` put there
 	@xargs -r -I{} rm -fv "$(DESTDIR){}" < build/install_manifest.txt

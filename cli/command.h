@@ -2,6 +2,8 @@
 #ifndef SLUICE_CLI_COMMAND_H
 #define SLUICE_CLI_COMMAND_H
 
+#include <stdio.h>
+
 #include "lib/base/error.h"
 #include "lib/broker/broker.h"
 #include "lib/config/config.h"
@@ -38,12 +40,22 @@ struct command {
     const struct option_table *tables[COMMAND_TABLES_MAX]; /* whose flags it takes */
     const struct option_table *own; /* flags of this command alone, or NULL */
     size_t max_arguments;
+    const char *words; /* what the first argument may be, for completions: "make reset", or NULL */
     enum status (*run)(struct app *app, struct error *err);
 };
 
 extern const struct command run_command, source_command, enhance_command, sink_command,
     enrich_command, topics_command, tap_command, check_command, config_command, healthcheck_command,
-    version_command, verify_command, dlq_command;
+    version_command, verify_command, dlq_command, completion_command;
+
+/* The commands in the order of the overview; NULL past the last one. */
+const struct command *command_at(size_t i);
+
+/* The i-th table of the command's flags, its own first; NULL past the last one. */
+const struct option_table *command_table(const struct command *command, size_t i);
+
+/* The man page sluice(1), in the mdoc-free roff that every man understands. */
+void manual_print(FILE *out);
 
 /* Every table of the program, for environment, file and documents. */
 extern const struct option_table *const all_tables[];

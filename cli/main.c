@@ -17,6 +17,7 @@ static const struct command *const commands[] = {
     &run_command,    &source_command,      &enhance_command, &sink_command,   &enrich_command,
     &topics_command, &tap_command,         &dlq_command,     &verify_command, &check_command,
     &config_command, &healthcheck_command, &version_command,
+    &completion_command,
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };
 
@@ -69,6 +70,21 @@ static void print_command_help(const struct command *command)
     if (command->own != NULL)
         config_print_help(&command->own, 1, columns(), stdout);
     config_print_help(command->tables, table_count(command), columns(), stdout);
+}
+
+const struct command *command_at(size_t i)
+{
+    return i < COMMANDS ? commands[i] : NULL;
+}
+
+const struct option_table *command_table(const struct command *command, size_t i)
+{
+    if (command->own != NULL) {
+        if (i == 0)
+            return command->own;
+        i--;
+    }
+    return i < COMMAND_TABLES_MAX ? command->tables[i] : NULL;
 }
 
 static const struct command *find_command(const char *name)

@@ -8,6 +8,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
+#include "lib/stage/notify.h"
 
 enum { WAIT_MS = 1000, DRAIN_POLL_MS = 5, DRAIN_POLL_MAX_MS = 200, STOP_GRACE_MS = 10000 };
 
@@ -42,6 +43,17 @@ static bool all_ready(void *arg, struct buf *why)
     return atomic_load(&p->started) > 0;
 }
 
+/* Tells a service manager once that all stages work. */
+static void announce(struct pipeline *p)
+{
+    struct buf why = {0};
+    if (!p->announced && all_ready(p, &why)) {
+        notify_manager("READY=1");
+        p->announced = true;
+    }
+    buf_fini(&why);
+}
+
 static enum status open_http(struct pipeline *p, int port, struct error *err)
 {
     const char *address = p->app->stage->http;
@@ -66,19 +78,20 @@ static enum status open_http(struct pipeline *p, int port, struct error *err)
 
 /* --- open --- */
 
-static enum status make_topics(struct pipeline *p, bool single, struct error *err)
+enum status pipeline_make_topics(struct app *app, struct broker *broker, bool single,
+                                 struct error *err)
 {
-    const struct stage_options *opt = p->app->stage;
+    const struct stage_options *opt = app->stage;
     const char *topics[] = {opt->raw_topic, opt->enhanced_topic, opt->dead_topic};
-    int32_t partitions = single && !config_is_set(p->app->cfg, "partitions") ? 1 : 0;
+    int32_t partitions = single && !config_is_set(app->cfg, "partitions") ? 1 : 0;
     for (size_t i = 0; i < sizeof topics / sizeof *topics; i++) {
         bool made = false;
         enum status st =
-            broker_topic_ensure(p->broker, topics[i], TOPIC_PLAIN, partitions, &made, err);
+            broker_topic_ensure(broker, topics[i], TOPIC_PLAIN, partitions, &made, err);
         if (st != ST_OK)
             return st;
         if (made)
-            log_line(LOG_DEBUG, p->app->command->name, "made topic %s", topics[i]);
+            log_line(LOG_DEBUG, app->command->name, "made topic %s", topics[i]);
     }
     return ST_OK;
 }
@@ -104,7 +117,7 @@ enum status pipeline_open(struct pipeline *p, struct app *app, const char *name,
     if (st == ST_OK)
         st = instance_open(&p->instance, name, app->stage, err);
     if (st == ST_OK)
-        st = make_topics(p, single, err);
+        st = pipeline_make_topics(app, p->broker, single, err);
     return st;
 }
 
@@ -188,8 +201,11 @@ bool pipeline_interrupted(const struct pipeline *p)
 enum status pipeline_wait(struct pipeline *p, struct stage *stage, struct error *err)
 {
     enum status st;
-    while ((st = first_failure(p, err)) == ST_OK && !stage_ended(stage) && !pipeline_interrupted(p))
+    while ((st = first_failure(p, err)) == ST_OK && !stage_ended(stage) &&
+           !pipeline_interrupted(p)) {
+        announce(p);
         life_wait(p->life, WAIT_MS);
+    }
     return st;
 }
 
@@ -200,6 +216,7 @@ enum status pipeline_drain(struct pipeline *p, const char *group, const char *to
     bool reached = false;
     enum status st = drain_begin(&d, p->broker, group, topic, p->app->broker->timeout_ms, err);
     for (int wait_ms = DRAIN_POLL_MS; st == ST_OK && !reached && !pipeline_interrupted(p);) {
+        announce(p);
         st = drain_reached(&d, &reached, err);
         if (st == ST_OK)
             st = first_failure(p, err);
@@ -230,10 +247,21 @@ static enum status stop_one(struct pipeline *p, struct stage *stage, struct erro
     return ST_OK;
 }
 
+/* A short feed may have ended before anybody saw the source ready: a manager still waits for it. */
+static void announce_end(struct pipeline *p)
+{
+    struct error err;
+    if (!p->announced && first_failure(p, &err) == ST_OK)
+        notify_manager("READY=1");
+    p->announced = true;
+    notify_manager("STOPPING=1");
+}
+
 enum status pipeline_stop(struct pipeline *p, struct error *err)
 {
     const struct stage_ops *const flow[] = {&source_ops, &enhance_ops, &sink_ops};
     enum status st = ST_OK;
+    announce_end(p);
     for (size_t f = 0; f < sizeof flow / sizeof *flow; f++) {
         for (int i = 0; i < atomic_load(&p->started) && st == ST_OK; i++)
             if (stage_name(p->stages[i]) == flow[f]->name)

@@ -26,6 +26,7 @@ struct pipeline {
     struct stage_env env[PIPELINE_STAGES_MAX];
     struct stage *stages[PIPELINE_STAGES_MAX];
     _Atomic int started; /* stages that may be asked for their health */
+    bool announced;      /* the service manager knows that we are ready */
     char run_id[37];
     _Atomic int64_t sent, refused;
     struct sink_tally tally;
@@ -41,6 +42,10 @@ struct pipeline {
 enum status pipeline_open(struct pipeline *p, struct app *app, const char *name, int port,
                           bool single, struct error *err) MUST_CHECK;
 void pipeline_close(struct pipeline *p);
+
+/* Makes the topics of the pipeline that are missing, as pipeline_open does. */
+enum status pipeline_make_topics(struct app *app, struct broker *broker, bool single,
+                                 struct error *err) MUST_CHECK;
 
 enum status pipeline_start_source(struct pipeline *p, struct stage **ret,
                                   struct error *err) MUST_CHECK;

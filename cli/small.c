@@ -9,7 +9,7 @@
 /* --- config --- */
 
 struct config_flags {
-    bool json, markdown;
+    bool json, markdown, man;
 };
 
 static const struct option config_rows[] = {
@@ -23,6 +23,11 @@ static const struct option config_rows[] = {
      .fallback = "false",
      .flag_only = true,
      .help = "print the reference of all options (docs/CONFIGURATION.md)"},
+    {.key = "man",
+     OPTION_AT_BOOL(struct config_flags, man),
+     .fallback = "false",
+     .flag_only = true,
+     .help = "print the man page sluice(1)"},
 };
 static const struct option_table config_flags_table =
     OPTION_TABLE("Output", config_rows, struct config_flags);
@@ -33,6 +38,8 @@ static enum status run_config(struct app *app, struct error *err)
     UNUSED(err);
     if (own->markdown)
         config_print_markdown(all_tables, all_table_count, stdout);
+    else if (own->man)
+        manual_print(stdout);
     else if (own->json)
         config_print_json(app->cfg, stdout);
     else

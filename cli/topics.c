@@ -1,8 +1,9 @@
-/* sluice topics: what is there, and how far the groups are; topics reset: move a group. */
+/* sluice topics: what is there, and how far the groups are; topics make: those of the pipeline, for
+ * who starts stages in an order; topics reset: move a group. */
 #include <stdio.h>
 #include <string.h>
 
-#include "cli/command.h"
+#include "cli/pipeline.h"
 #include "cli/place.h"
 #include "lib/base/mem.h"
 
@@ -194,12 +195,15 @@ static enum status run(struct app *app, struct error *err)
 {
     const struct topics_flags *own = app->own;
     size_t n = config_argument_count(app->cfg);
-    bool is_reset = n > 0 && strcmp(config_argument(app->cfg, 0), "reset") == 0;
-    if (n > 0 && (!is_reset || n != 3 || own->to == NULL))
+    const char *verb = n > 0 ? config_argument(app->cfg, 0) : "";
+    bool is_reset = strcmp(verb, "reset") == 0, is_make = strcmp(verb, "make") == 0;
+    if (is_reset ? n != 3 || own->to == NULL : is_make ? n != 1 : n != 0)
         return error_set(err, ST_FATAL, ERR_USAGE,
-                         "usage: topics, or topics reset GROUP TOPIC --to PLACE");
+                         "usage: topics, topics make, or topics reset GROUP TOPIC --to PLACE");
     struct broker *broker = NULL;
     enum status st = broker_open(app->broker, &broker, err);
+    if (st == ST_OK && is_make)
+        st = pipeline_make_topics(app, broker, false, err);
     if (st == ST_OK)
         st = is_reset ? reset(app, broker, err) : list(broker, err);
     broker_close(broker);
@@ -208,13 +212,15 @@ static enum status run(struct app *app, struct error *err)
 
 const struct command topics_command = {
     .name = "topics",
-    .summary = "list topics with counts and the lag of each group; move a group",
-    .synopsis = "topics [reset GROUP TOPIC --to PLACE [--dry-run]] [OPTION]...",
+    .summary = "list topics with counts and the lag of each group; make them; move a group",
+    .synopsis = "topics [make | reset GROUP TOPIC --to PLACE [--dry-run]] [OPTION]...",
     .examples = "  sluice topics\n"
+                "  sluice topics make --partitions 12\n"
                 "  sluice topics reset sluice-sink enhanced_posts --to start --dry-run\n"
                 "  sluice topics reset sluice-enhance raw_posts --to 2026-01-31T12:00:00Z\n\n",
-    .tables = {&general_option_table, &broker_option_table},
+    .tables = {&general_option_table, &broker_option_table, &stage_option_table},
     .own = &flags,
     .max_arguments = 3,
+    .words = "make reset",
     .run = run,
 };

@@ -41,6 +41,7 @@ kcat              | cmd kcat             | kcat                    |            
 sqlite3           | cmd sqlite3          | sqlite3                 | sqlite              | sqlite            | sqlite
 Python 3          | cmd python3          | python3                 | python3             | python3           | python
 Python venv       | py venv, ensurepip   | python3-venv            | python3             | python3           | python
+PyYAML            | py yaml              | python3-yaml            | python3-pyyaml      | py3-yaml          | python-yaml
 Clang             | cmd clang            | clang                   | clang               | clang             | clang
 clang-format 14   | format               |                         |                     |                   |
 GCC sanitizers    | asan                 |                         | libasan libubsan    |                   | gcc-libs

@@ -225,6 +225,12 @@ extra() {
         suite valgrind count_one scripts/valgrind.sh build/test
     coverage
     e2e test tests/long
+    containers
+}
+
+# Needs a container engine; says of each test that it is skipped where there is none.
+containers() {
+    suite containers count_tap tests/compose/run.sh
 }
 
 if [ $all = yes ]; then scripts/deps.sh all; else scripts/deps.sh test; fi || exit 1

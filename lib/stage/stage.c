@@ -211,6 +211,7 @@ void worker_fail(struct worker *w, const struct error *err)
 void worker_ready(struct worker *w, bool ready)
 {
     atomic_store(&w->stage->threads[w->index].ready, ready);
+    life_ring(w->stage->life);
 }
 
 const char *worker_part(const struct worker *w)

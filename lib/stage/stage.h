@@ -79,7 +79,7 @@ void worker_finished(struct worker *w);
 /* The worker cannot go on: recorded, and the whole stage ends. */
 void worker_fail(struct worker *w, const struct error *err);
 
-/* It has partitions (or needs none) and its broker answers; or not. */
+/* It has partitions (or needs none) and its broker answers; or not. Rings the main thread. */
 void worker_ready(struct worker *w, bool ready);
 
 /* The stage's name, for log lines. */
