@@ -28,9 +28,8 @@ static enum status run(struct app *app, struct error *err)
     FILE *dead = NULL;
     if (own->dead != NULL && (dead = fopen(own->dead, "w")) == NULL)
         return error_set(err, ST_FATAL, ERR_IO, "%s: %s", own->dead, strerror(errno));
-    struct answering how = {.opt = app->enrich,
-                            .chain = config_tree(app->cfg, "enrichers"),
-                            .stage = app->stage};
+    struct answering how = {
+        .opt = app->enrich, .chain = config_tree(app->cfg, "enrichers"), .stage = app->stage};
     struct engine *engine = NULL;
     enum status st = answering_open(&how, &engine, err);
     struct filter_config cfg = {

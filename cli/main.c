@@ -14,10 +14,9 @@
 extern char **environ;
 
 static const struct command *const commands[] = {
-    &run_command,    &source_command,      &enhance_command, &sink_command,   &enrich_command,
-    &topics_command, &tap_command,         &dlq_command,     &verify_command, &check_command,
-    &config_command, &healthcheck_command, &version_command,
-    &completion_command,
+    &run_command,    &source_command,      &enhance_command, &sink_command,       &enrich_command,
+    &topics_command, &tap_command,         &dlq_command,     &verify_command,     &check_command,
+    &config_command, &healthcheck_command, &version_command, &completion_command,
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };
 

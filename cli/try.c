@@ -9,7 +9,8 @@
 
 enum { WAIT_EXTRA_MS = 2000, LINE_MAX_BYTES = 300 };
 
-struct try {
+struct
+try {
     struct ask ask;
     struct loop *loop;
     struct engine *engine;
@@ -49,8 +50,9 @@ static enum status say_result(struct try *t, int64_t took_ms, struct error *err)
         return enricher_trouble(t->enricher, err);
     if (ask->status == ST_OK) {
         printf("ok    enricher %s answers in %lld ms: %.*s%s\n", enricher_name(t->enricher),
-               (long long)took_ms, ask->answer.n > LINE_MAX_BYTES ? LINE_MAX_BYTES : (int)ask->answer.n,
-               ask->answer.p, ask->answer.n > LINE_MAX_BYTES ? "..." : "");
+               (long long)took_ms,
+               ask->answer.n > LINE_MAX_BYTES ? LINE_MAX_BYTES : (int)ask->answer.n, ask->answer.p,
+               ask->answer.n > LINE_MAX_BYTES ? "..." : "");
         return ST_OK;
     }
     *err = *ask->err;

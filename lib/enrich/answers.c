@@ -19,12 +19,12 @@ enum { SHARDS = 16, BUCKETS_FIRST = 64, ENTRY_BYTES = 160 };
 
 struct entry {
     struct question q;
-    struct entry *next;         /* in the bucket */
+    struct entry *next;          /* in the bucket */
     struct entry *newer, *older; /* in the list by last use; only when there is an answer */
-    struct kept_answer *kept;   /* NULL: asked about */
-    struct waiter *leader;      /* NULL while asked about: settled, being stored */
+    struct kept_answer *kept;    /* NULL: asked about */
+    struct waiter *leader;       /* NULL while asked about: settled, being stored */
     struct waiter *first, *last; /* followers, in the order of coming */
-    bool replaces;              /* the verdict takes the place of an older one */
+    bool replaces;               /* the verdict takes the place of an older one */
 };
 
 struct shard {
@@ -451,10 +451,10 @@ void answers_appended(struct answers *a, void *token)
 
 void answers_count(struct answers *a, struct answers_counts *ret)
 {
-    *ret = (struct answers_counts){
-        .hits = atomic_load_explicit(&a->hits, memory_order_relaxed),
-        .misses = atomic_load_explicit(&a->misses, memory_order_relaxed),
-        .coalesced = atomic_load_explicit(&a->coalesced, memory_order_relaxed)};
+    *ret = (struct answers_counts){.hits = atomic_load_explicit(&a->hits, memory_order_relaxed),
+                                   .misses = atomic_load_explicit(&a->misses, memory_order_relaxed),
+                                   .coalesced =
+                                       atomic_load_explicit(&a->coalesced, memory_order_relaxed)};
     if (a->writer != NULL)
         answers_writer_count(a->writer, &ret->stored, &ret->races);
 }

@@ -98,7 +98,7 @@ static enum status make_schema(struct answers_file *f, struct error *err)
 static enum status make_schema_once(struct answers_file *f, struct error *err)
 {
     if (pragma(f, "PRAGMA application_id") == APPLICATION_ID)
-        return make_schema(f, err); /* checks the version */
+        return make_schema(f, err);                  /* checks the version */
     enum status st = run(f, "BEGIN IMMEDIATE", err); /* several processes may start at once */
     if (st != ST_OK)
         return st;

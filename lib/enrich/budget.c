@@ -128,8 +128,7 @@ static enum status reserve(struct budget *b, int64_t nano, int64_t now_ms, struc
         enter_period(b, i, now_ms);
         enum status st = ensure(b, i, nano, err);
         if (st == ST_AGAIN)
-            *ret_wait_ms =
-                lengths_ms[i] == 0 ? -1 : (s->period + 1) * lengths_ms[i] - now_ms + 1;
+            *ret_wait_ms = lengths_ms[i] == 0 ? -1 : (s->period + 1) * lengths_ms[i] - now_ms + 1;
         if (st != ST_OK)
             return st;
         ret->period[i] = s->period;

@@ -8,8 +8,8 @@
 #ifndef SLUICE_ENRICH_BUDGET_H
 #define SLUICE_ENRICH_BUDGET_H
 
-#include "lib/enrich/options.h"
 #include "lib/base/error.h"
+#include "lib/enrich/options.h"
 
 struct budget;
 

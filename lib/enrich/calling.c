@@ -180,8 +180,8 @@ static bool try_start(struct paid *p, struct purchase *b, int64_t *ret_wait_ms)
             return false;
         if (money == MONEY_NEXT)
             continue;
-        enum governor_word word = governor_enter(p->link->endpoints[i].governor,
-                                                 (int64_t)b->body.n, now_us(), &b->permit, &wait_ms);
+        enum governor_word word = governor_enter(p->link->endpoints[i].governor, (int64_t)b->body.n,
+                                                 now_us(), &b->permit, &wait_ms);
         if (word == MAY_CALL) {
             start(p, b, i);
             return true;
@@ -323,8 +323,8 @@ static bool repair(struct paid *p, struct purchase *b, const struct error *err)
     if (b->repaired || p->ops->repair == NULL)
         return false;
     struct buf body = {.max = b->body.max};
-    bool can = p->ops->repair(p->ctx, buf_span(&b->body), buf_span(&b->call.content), err->text,
-                              &body);
+    bool can =
+        p->ops->repair(p->ctx, buf_span(&b->body), buf_span(&b->call.content), err->text, &body);
     if (!can) {
         buf_fini(&body);
         return false;

@@ -5,10 +5,10 @@
 #include <jansson.h>
 #include <pthread.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "lib/base/mem.h"
+#include "lib/json/tree.h"
 
 struct recorder {
     pthread_mutex_t lock;
@@ -70,15 +70,39 @@ static bool load_line(struct answers *into, struct span line, struct buf *text)
     struct error ignored;
     json_t *root = json_loadb(line.p, line.n, JSON_ALLOW_NUL, &why);
     const json_t *question = json_object_get(root, "question");
-    char *inner = json_dumps(json_object_get(root, "answer"), JSON_COMPACT);
-    bool ok = json_is_string(question) && inner != NULL &&
+    struct buf inner = {0};
+    json_tree_write(json_object_get(root, "answer"), &inner);
+    bool ok = json_is_string(question) && json_is_object(json_object_get(root, "answer")) &&
               question_read(span_of(json_string_value(question)), &q) &&
-              answer_read(span_of(inner), &answer, text, &ignored) == ST_OK;
+              answer_read(buf_span(&inner), &answer, text, &ignored) == ST_OK;
     if (ok)
         answers_learn(into, &q, &answer);
-    free(inner);
+    buf_fini(&inner);
     json_decref(root);
     return ok;
+}
+
+static enum status load_file(FILE *file, const char *path, struct answers *into, struct error *err)
+{
+    struct buf text = {0}, line = {0};
+    enum status st = ST_OK;
+    int64_t number = 1;
+    for (int c = getc(file); st == ST_OK && c != EOF; c = getc(file)) {
+        buf_add_char(&line, (char)c);
+        if (c != '\n')
+            continue;
+        if (!load_line(into, buf_span(&line), &text))
+            st = error_set(err, ST_FATAL, ERR_CONFIG, "replay: %s: line %lld is no recorded answer",
+                           path, (long long)number);
+        buf_reset(&line, 0);
+        number++;
+    }
+    if (st == ST_OK && (ferror(file) || line.n > 0))
+        st = error_set(err, ST_FATAL, ERR_CONFIG, "replay: %s ends in the middle of line %lld",
+                       path, (long long)number);
+    buf_fini(&text);
+    buf_fini(&line);
+    return st;
 }
 
 enum status cassette_load(const char *path, struct answers *into, struct error *err)
@@ -86,20 +110,7 @@ enum status cassette_load(const char *path, struct answers *into, struct error *
     FILE *file = fopen(path, "re");
     if (file == NULL)
         return error_set(err, ST_FATAL, ERR_CONFIG, "replay: %s: %s", path, strerror(errno));
-    struct buf text = {0};
-    char *line = NULL;
-    size_t cap = 0;
-    enum status st = ST_OK;
-    ssize_t n;
-    for (int64_t number = 1; st == ST_OK && (n = getline(&line, &cap, file)) > 0; number++) {
-        if (!load_line(into, span_make(line, (size_t)n), &text))
-            st = error_set(err, ST_FATAL, ERR_CONFIG, "replay: %s: line %lld is no recorded answer",
-                           path, (long long)number);
-    }
-    if (st == ST_OK && ferror(file))
-        st = error_set(err, ST_FATAL, ERR_IO, "replay: %s cannot be read", path);
-    buf_fini(&text);
-    free(line);
+    enum status st = load_file(file, path, into, err);
     fclose(file);
     return st;
 }

@@ -48,8 +48,9 @@ static enum status open_paid(struct engine *e, struct error *err)
     const struct enrich_options *opt = e->cfg.opt;
     if (!engine_is_paid(e))
         return ST_OK;
-    enum status st = budget_open(&opt->budget, e->cfg.path, e->cfg.shared ? 1 : opt->governor.replicas,
-                                 warn_of_budget, e, &e->budget, err);
+    enum status st =
+        budget_open(&opt->budget, e->cfg.path, e->cfg.shared ? 1 : opt->governor.replicas,
+                    warn_of_budget, e, &e->budget, err);
     if (st == ST_OK)
         st = open_answers(e, err);
     if (st == ST_OK && opt->record != NULL)

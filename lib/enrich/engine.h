@@ -18,13 +18,13 @@
 
 struct engine_config {
     const struct enrich_options *opt;
-    const char *chain;                  /* JSON text of `enrichers`, or NULL: one link, by opt */
+    const char *chain;                    /* JSON text of `enrichers`, or NULL: one link, by opt */
     const char *schema, *system, *prompt; /* defaults */
-    const char *path;                   /* the file of answers; NULL: memory only */
+    const char *path;                     /* the file of answers; NULL: memory only */
     bool sync_full;
-    bool shared;                        /* the file is shared by all processes of the group */
+    bool shared; /* the file is shared by all processes of the group */
     void (*warn)(void *arg, const char *text); /* what a person should know */
-    void *arg; /* of warn */
+    void *arg;                                 /* of warn */
 };
 
 struct endpoint_state {
@@ -40,16 +40,16 @@ struct link {
     struct enrich_options opt;
     struct when *when; /* NULL: always */
     bool optional;
-    bool paid;  /* by calls: provider, governor, budget */
-    bool store; /* its answers are kept */
+    bool paid;                           /* by calls: provider, governor, budget */
+    bool store;                          /* its answers are kept */
     const struct provider_ops *provider; /* when paid */
     unsigned redact;
     struct schema *schema; /* NULL: any JSON value */
     char *schema_text;     /* compact */
     struct endpoint_state *endpoints;
     int endpoint_count;
-    char *title;    /* "openai/gpt-4o-mini/1a2b3c4d" */
-    void **owned;   /* lists that the link's options point to */
+    char *title;  /* "openai/gpt-4o-mini/1a2b3c4d" */
+    void **owned; /* lists that the link's options point to */
     size_t owned_count;
 };
 

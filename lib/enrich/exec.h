@@ -20,8 +20,8 @@
 
 #include "lib/base/backoff.h"
 #include "lib/enrich/enrich.h"
-#include "lib/enrich/options.h"
 #include "lib/enrich/exec_process.h"
+#include "lib/enrich/options.h"
 
 struct exec_counts {
     int64_t starts; /* of processes, the first ones as well */

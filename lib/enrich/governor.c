@@ -15,13 +15,13 @@
 
 enum {
     START_LIMIT = 16,
-    BREAK_AFTER = 8,          /* failures in a row */
-    EPOCH_US = 15 * 1000000,  /* how long the best round counts, at least; at most twice that */
-    ROUND_MAX_US = 1000000,   /* a round ends after this even when few calls have */
-    ENOUGH_CALLS = 4,         /* for a judgement */
+    BREAK_AFTER = 8,         /* failures in a row */
+    EPOCH_US = 15 * 1000000, /* how long the best round counts, at least; at most twice that */
+    ROUND_MAX_US = 1000000,  /* a round ends after this even when few calls have */
+    ENOUGH_CALLS = 4,        /* for a judgement */
     OPEN_BASE_MS = 500,
     OPEN_CAP_MS = 30000,
-    TOKENS_FIXED = 16,        /* an answer's time does not begin at zero tokens */
+    TOKENS_FIXED = 16, /* an answer's time does not begin at zero tokens */
 };
 
 struct round {
@@ -94,9 +94,7 @@ void governor_free(struct governor *g)
 static int64_t estimate(const struct governor *g, int64_t bytes)
 {
     double in = g->in_share == 0 ? (double)bytes + 64 : (double)bytes * g->in_share + 8;
-    double out = g->out_max > 0       ? g->out_max
-                 : g->max_tokens > 0  ? (double)g->max_tokens
-                                      : 1024;
+    double out = g->out_max > 0 ? g->out_max : g->max_tokens > 0 ? (double)g->max_tokens : 1024;
     if (g->max_tokens > 0 && out > (double)g->max_tokens)
         out = (double)g->max_tokens;
     return (int64_t)(in + out);
@@ -166,9 +164,10 @@ static void judge_round(struct governor *g, const struct permit *permit, int64_t
 {
     struct round *r = &g->round;
     double pace = (double)r->latency_us / (double)r->tokens;
-    double normal = g->best[0] == 0   ? g->best[1]
-                    : g->best[1] == 0 ? g->best[0]
-                    : g->best[0] < g->best[1] ? g->best[0] : g->best[1];
+    double normal = g->best[0] == 0           ? g->best[1]
+                    : g->best[1] == 0         ? g->best[0]
+                    : g->best[0] < g->best[1] ? g->best[0]
+                                              : g->best[1];
     if (now_us - g->epoch_us > EPOCH_US) {
         g->best[1] = g->best[0];
         g->best[0] = 0;
@@ -224,9 +223,9 @@ static void was_limited(struct governor *g, const struct permit *permit, const s
     if (permit->probe)
         g->broken = false; /* it answers */
     cut(g, permit, 0.5, now_us);
-    close_until(g, u->limits.retry_after_ms >= 0 ? u->limits.retry_after_ms
-                                                 : backoff_next(&g->backoff),
-                now_us);
+    close_until(
+        g, u->limits.retry_after_ms >= 0 ? u->limits.retry_after_ms : backoff_next(&g->backoff),
+        now_us);
 }
 
 static void went_wrong(struct governor *g, const struct permit *permit, const struct usage *u,

@@ -58,6 +58,22 @@ static int64_t read_count(const char *text)
     return end == text || n < 0 ? -1 : n;
 }
 
+/* The value of a header line without space around it. False: none, or too long. */
+static bool read_value(struct span line, size_t name_n, char value[VALUE_MAX])
+{
+    const char *p = line.p + name_n + 1;
+    size_t n = line.n - name_n - 1;
+    for (; n > 0 && (*p == ' ' || *p == '\t'); p++)
+        n--;
+    while (n > 0 && (p[n - 1] == '\r' || p[n - 1] == '\n' || p[n - 1] == ' '))
+        n--;
+    if (n == 0 || n >= VALUE_MAX)
+        return false;
+    memcpy(value, p, n);
+    value[n] = '\0';
+    return true;
+}
+
 void limits_read_header(struct http_limits *limits, struct span line, int64_t now_ms)
 {
     static const struct {
@@ -76,16 +92,9 @@ void limits_read_header(struct http_limits *limits, struct span line, int64_t no
     char value[VALUE_MAX];
     if (colon == NULL)
         return;
-    size_t name_n = (size_t)(colon - line.p), n = line.n - name_n - 1;
-    const char *p = colon + 1;
-    for (; n > 0 && (*p == ' ' || *p == '\t'); p++)
-        n--;
-    while (n > 0 && (p[n - 1] == '\r' || p[n - 1] == '\n' || p[n - 1] == ' '))
-        n--;
-    if (n == 0 || n >= sizeof value)
+    size_t name_n = (size_t)(colon - line.p);
+    if (!read_value(line, name_n, value))
         return;
-    memcpy(value, p, n);
-    value[n] = '\0';
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         if (strlen(rows[i].name) != name_n || strncasecmp(rows[i].name, line.p, name_n) != 0)
             continue;

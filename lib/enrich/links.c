@@ -7,7 +7,6 @@
  * A link begins as a copy of the options; what it names itself counts for it alone. */
 #include <jansson.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "lib/base/mem.h"
@@ -15,12 +14,12 @@
 #include "lib/enrich/engine.h"
 #include "lib/enrich/redact.h"
 #include "lib/enrich/text.h"
+#include "lib/json/tree.h"
 
 /* Options of the engine, not of a link: the same for all. */
-static const char *const engine_keys[] = {"enricher",   "budget-run", "budget-hour", "budget-day",
-                                          "budget-action", "answers",  "answers-memory",
-                                          "answers-ttl", "record",    "replay", "replay-missing",
-                                          "replicas"};
+static const char *const engine_keys[] = {
+    "enricher",       "budget-run",  "budget-hour", "budget-day", "budget-action",  "answers",
+    "answers-memory", "answers-ttl", "record",      "replay",     "replay-missing", "replicas"};
 
 /* --- options of a link --- */
 
@@ -45,9 +44,10 @@ static char *text_of(const json_t *value)
 {
     if (json_is_string(value))
         return mem_strdup(json_string_value(value));
-    char *dumped = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(15));
-    char *text = mem_strdup(dumped == NULL ? "" : dumped);
-    free(dumped);
+    struct buf b = {0};
+    json_tree_write(value, &b);
+    char *text = mem_spandup(buf_span(&b));
+    buf_fini(&b);
     return text;
 }
 
@@ -153,9 +153,10 @@ static enum status open_schema(const struct engine *e, struct link *link, struct
         st = schema_open(span_of(text), name, &link->schema, err);
     if (st == ST_OK && text != NULL) {
         json_t *root = json_loads(text, 0, &why);
-        char *compact = json_dumps(root, JSON_COMPACT);
-        link->schema_text = mem_strdup(compact);
-        free(compact);
+        struct buf compact = {0};
+        json_tree_write(root, &compact);
+        link->schema_text = mem_spandup(buf_span(&compact));
+        buf_fini(&compact);
         json_decref(root);
     }
     mem_free(text);
@@ -215,16 +216,32 @@ static void make_title(struct link *link)
     char hex[QUESTION_HEX + 1], numbers[96];
     snprintf(numbers, sizeof numbers, "%g/%lld/%lld/%d", llm->temperature,
              (long long)llm->max_tokens, (long long)llm->seed, llm->format);
-    const struct span parts[] = {span_of(link->schema_text),    span_of(llm->system),
-                                 span_of(llm->prompt),          span_of(numbers),
-                                 span_of(link->opt.http.url),   span_of(link->opt.lookup.file),
+    const struct span parts[] = {span_of(link->schema_text),     span_of(llm->system),
+                                 span_of(llm->prompt),           span_of(numbers),
+                                 span_of(link->opt.http.url),    span_of(link->opt.lookup.file),
                                  span_of(link->opt.exec.command)};
     question_make(parts, sizeof parts / sizeof *parts, &q);
     question_write(&q, hex);
     link->title = mem_printf("%s/%s/%.8s", enrich_kinds[link->opt.kind], model_of(link, 0), hex);
 }
 
-static enum status open_link(const struct engine *e, struct link *link, struct error *err)
+/* What a kind cannot do without. */
+static enum status check_needs(const struct link *link, struct error *err)
+{
+    const struct {
+        int kind;
+        const char *value, *option;
+    } needs[] = {{KIND_HTTP, link->opt.http.url, "http-url"},
+                 {KIND_LOOKUP, link->opt.lookup.file, "lookup-file"},
+                 {KIND_EXEC, link->opt.exec.command, "exec-command"}};
+    for (size_t i = 0; i < sizeof needs / sizeof *needs; i++)
+        if (link->opt.kind == needs[i].kind && needs[i].value == NULL)
+            return error_set(err, ST_FATAL, ERR_CONFIG, "enricher %s needs --%s",
+                             enrich_kinds[link->opt.kind], needs[i].option);
+    return ST_OK;
+}
+
+static void decide_payment(struct link *link)
 {
     static const struct provider_ops *const providers[] = {
         [KIND_MOCK] = &mock_provider_ops,
@@ -235,20 +252,23 @@ static enum status open_link(const struct engine *e, struct link *link, struct e
     int kind = link->opt.kind;
     link->paid = kind == KIND_OPENAI || kind == KIND_HTTP ||
                  (kind == KIND_MOCK && link->opt.mock.cost_usd > 0);
-    link->store = link->paid && link->opt.answers.on &&
-                  (kind != KIND_HTTP || link->opt.http.store);
+    link->store = link->paid && link->opt.answers.on && (kind != KIND_HTTP || link->opt.http.store);
     link->provider = link->paid ? providers[kind] : NULL;
-    if (kind == KIND_HTTP && link->opt.http.url == NULL)
-        return error_set(err, ST_FATAL, ERR_CONFIG, "enricher http needs --http-url");
-    if (kind == KIND_LOOKUP && link->opt.lookup.file == NULL)
-        return error_set(err, ST_FATAL, ERR_CONFIG, "enricher lookup needs --lookup-file");
-    if (kind == KIND_EXEC && link->opt.exec.command == NULL)
-        return error_set(err, ST_FATAL, ERR_CONFIG, "enricher exec needs --exec-command");
-    enum status st = link->opt.redact == NULL
-                         ? ST_OK
-                         : redact_parse(link->opt.redact, &link->redact, err);
-    bool checks = kind == KIND_OPENAI || kind == KIND_MOCK || link->opt.llm.schema != NULL;
-    if (st == ST_OK && checks)
+}
+
+static bool has_schema(const struct link *link)
+{
+    return link->opt.kind == KIND_OPENAI || link->opt.kind == KIND_MOCK ||
+           link->opt.llm.schema != NULL;
+}
+
+static enum status open_link(const struct engine *e, struct link *link, struct error *err)
+{
+    decide_payment(link);
+    enum status st = check_needs(link, err);
+    if (st == ST_OK && link->opt.redact != NULL)
+        st = redact_parse(link->opt.redact, &link->redact, err);
+    if (st == ST_OK && has_schema(link))
         st = open_schema(e, link, err);
     if (st == ST_OK && link->paid)
         st = open_endpoints(e, link, err);

@@ -8,8 +8,8 @@
 
 #include "lib/base/runner.h"
 #include "lib/enrich/enrich.h"
-#include "lib/enrich/options.h"
 #include "lib/enrich/lookup_table.h"
+#include "lib/enrich/options.h"
 
 struct template;
 

@@ -60,8 +60,8 @@ static void write_answer(const struct mock *m, struct ask *ask)
 
 static bool has_luck(const struct mock *m)
 {
-    return m->opt->error_rate > 0 || m->opt->bad_rate > 0 ||
-           m->opt->latency_ms > 0 || m->opt->latency_spread_ms > 0;
+    return m->opt->error_rate > 0 || m->opt->bad_rate > 0 || m->opt->latency_ms > 0 ||
+           m->opt->latency_spread_ms > 0;
 }
 
 static enum status answer(const struct mock *m, struct ask *ask, struct rng *rng)

@@ -15,6 +15,7 @@
 #include "lib/enrich/provider.h"
 #include "lib/enrich/template.h"
 #include "lib/enrich/text.h"
+#include "lib/json/tree.h"
 
 enum { BODY_MAX = 8 << 20 };
 
@@ -57,14 +58,15 @@ static enum status add_body_members(const struct llm_options *opt, struct buf *b
         json_decref(more);
         return error_set(err, ST_FATAL, ERR_CONFIG, "llm-body is no JSON object");
     }
-    char *text = json_dumps(more, JSON_COMPACT);
-    size_t n = strlen(text);
-    if (n > 2) {
-        buf_add(b, text + 1, n - 2);
-        buf_add_char(b, ',');
+    size_t from = b->n;
+    json_tree_write(more, b);
+    if (json_object_size(more) == 0) {
+        b->n = from;
+    } else { /* without its braces */
+        memmove(b->p + from, b->p + from + 1, b->n - from - 1);
+        b->p[b->n - 2] = ',';
+        b->n--;
     }
-    explicit_bzero(text, n);
-    free(text);
     json_decref(more);
     return ST_OK;
 }

@@ -34,7 +34,6 @@ static void server_words(const struct buf *reply, char out[WORDS_MAX])
 static void fail(struct call *call, enum call_outcome outcome, enum error_kind kind,
                  enum reason reason, const char *fmt, ...) PRINTF_LIKE(5, 6);
 
-
 static void fail(struct call *call, enum call_outcome outcome, enum error_kind kind,
                  enum reason reason, const char *fmt, ...)
 {
@@ -148,8 +147,8 @@ void openai_read_reply(const struct http_call *http, struct call *call)
     json_error_t why;
     if (http_read_failure(http, call))
         return;
-    json_t *root = json_loadb(http->reply.p == NULL ? "" : http->reply.p, http->reply.n,
-                              JSON_ALLOW_NUL, &why);
+    json_t *root =
+        json_loadb(http->reply.p == NULL ? "" : http->reply.p, http->reply.n, JSON_ALLOW_NUL, &why);
     if (!json_is_object(root)) {
         fail(call, CALL_FAILED, ERR_FAILED, REASON_NONE, "%s: the reply is no JSON object",
              http->url);

@@ -1,5 +1,5 @@
-/* What an enricher that costs nothing fills in (paid ones: provider.h). Contracts as in enrich.h; the framework
- * allocates the context (ctx_size, zeroed). Loop thread only. */
+/* What an enricher that costs nothing fills in (paid ones: provider.h). Contracts as in enrich.h;
+ * the framework allocates the context (ctx_size, zeroed). Loop thread only. */
 #ifndef SLUICE_ENRICH_OPS_H
 #define SLUICE_ENRICH_OPS_H
 

@@ -89,7 +89,7 @@ struct enrich_options {
     struct governor_options governor;
     struct budget_options budget;
     struct answers_options answers;
-    const char *redact; /* kinds by commas, or NULL */
+    const char *redact;          /* kinds by commas, or NULL */
     const char *record, *replay; /* cassettes */
     int replay_missing;
 };

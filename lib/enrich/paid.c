@@ -326,9 +326,9 @@ static void ring(void *arg)
     loop_bell_ring(((struct paid *)arg)->bell);
 }
 
-enum status paid_open(struct engine *engine, const struct link *link,
-                      struct answers_client *client, struct transport *transport, struct loop *loop,
-                      struct paid **ret, struct error *err)
+enum status paid_open(struct engine *engine, const struct link *link, struct answers_client *client,
+                      struct transport *transport, struct loop *loop, struct paid **ret,
+                      struct error *err)
 {
     struct paid *p = mem_zalloc(sizeof *p);
     p->engine = engine;

@@ -18,9 +18,9 @@
 struct paid;
 
 /* client may be NULL when the link keeps no answers. Caller owns *ret. */
-enum status paid_open(struct engine *engine, const struct link *link,
-                      struct answers_client *client, struct transport *transport, struct loop *loop,
-                      struct paid **ret, struct error *err) MUST_CHECK;
+enum status paid_open(struct engine *engine, const struct link *link, struct answers_client *client,
+                      struct transport *transport, struct loop *loop, struct paid **ret,
+                      struct error *err) MUST_CHECK;
 
 /* Calls that run are cut off and counted as abandoned. NULL is accepted. */
 void paid_close(struct paid *paid);

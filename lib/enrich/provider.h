@@ -15,9 +15,9 @@ struct provider_config {
     const struct enrich_options *opt;
     struct loop *loop;
     struct transport *transport;
-    struct span schema;         /* the text, compact */
+    struct span schema;          /* the text, compact */
     const char *system, *prompt; /* templates when the options have none */
-    unsigned redact;            /* REDACT_ bits */
+    unsigned redact;             /* REDACT_ bits */
 };
 
 enum call_outcome {
@@ -42,11 +42,11 @@ struct call {
 
     /* out */
     enum call_outcome outcome;
-    struct buf content; /* JSON as text, not looked at yet */
-    bool truncated;     /* cut by the token limit */
+    struct buf content;            /* JSON as text, not looked at yet */
+    bool truncated;                /* cut by the token limit */
     int64_t tokens_in, tokens_out; /* -1: not told */
     int64_t cost_nano;             /* in $ / 10^9; -1: by the price table */
-    bool bought; /* it may have been paid for although nothing usable came */
+    bool bought;                   /* it may have been paid for although nothing usable came */
     int64_t latency_us;
     struct http_limits limits;
     struct error err;

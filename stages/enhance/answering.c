@@ -27,8 +27,7 @@ static enum status file_path(const struct answering *how, char **ret, struct err
     char *folder = NULL;
     enum status st = state_dir_make(how->stage, "answers", &folder, err);
     if (st == ST_OK)
-        *ret = mem_printf("%s/%s.db", folder,
-                          how->broker == NULL ? "enrich" : how->instance);
+        *ret = mem_printf("%s/%s.db", folder, how->broker == NULL ? "enrich" : how->instance);
     mem_free(folder);
     return st;
 }

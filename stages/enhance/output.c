@@ -19,7 +19,7 @@ void output_fini(struct output *o)
 /* Headers that say what an earlier enrichment caused: they must not stay beside ours. */
 static bool is_about_payment(struct span name)
 {
-    static const char *const names[] = {"sluice-enricher", "sluice-cache", "sluice-tokens",
+    static const char *const names[] = {"sluice-enricher", "sluice-cache",    "sluice-tokens",
                                         "sluice-cost-usd", "sluice-attempts", "sluice-budget"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (span_is(name, names[i]))

@@ -15,7 +15,9 @@ static const struct {
     uint64_t divisor;
 } rows[] = {
 #define ROW(field, name_, labels_, help_, divisor_)                                                \
-    {name_, labels_, help_, offsetof(struct engine_counts, field), divisor_}
+    {                                                                                              \
+        name_, labels_, help_, offsetof(struct engine_counts, field), divisor_                     \
+    }
     ROW(calls, "sluice_llm_calls_started_total", "", "Calls begun", 1),
     ROW(ok, "sluice_llm_calls_total", "outcome=\"ok\"", "Calls ended, by outcome", 1),
     ROW(limited, "sluice_llm_calls_total", "outcome=\"limited\"", "Calls ended, by outcome", 1),
@@ -87,8 +89,7 @@ static void open_endpoints(struct spending *s, struct metrics *m)
         for (int k = 0; k < link->endpoint_count; k++, n++) {
             char labels[128];
             snprintf(labels, sizeof labels, "link=\"%s\",endpoint=\"%d\"", link->name, k + 1);
-            s->in_flight[n] =
-                metrics_gauge(m, "sluice_llm_in_flight", labels, "Calls in flight");
+            s->in_flight[n] = metrics_gauge(m, "sluice_llm_in_flight", labels, "Calls in flight");
             s->limit[n] = metrics_gauge(m, "sluice_llm_concurrency_limit", labels,
                                         "Calls that may be in flight now");
             s->used_tokens[n] = metrics_gauge(m, "sluice_llm_tokens_last_minute", labels,

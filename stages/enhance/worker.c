@@ -158,7 +158,8 @@ static enum status enhance_open(struct worker *w, struct error *err)
     enum status st = enricher_open(setup->engine, w->loop, &e->enricher, err);
     if (st == ST_OK) {
         if (enricher_is_paid(e->enricher))
-            spending_open(&e->spending, w->env->metrics, setup->engine, w->index == 0 ? w->loop : NULL);
+            spending_open(&e->spending, w->env->metrics, setup->engine,
+                          w->index == 0 ? w->loop : NULL);
         output_init(&e->out, w->env->opt->raw_topic,
                     enricher_is_paid(e->enricher) ? enricher_name(e->enricher) : NULL);
         st = open_reader(e, err);
