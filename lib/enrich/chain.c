@@ -13,14 +13,14 @@ struct run {
     struct ask inner;
     size_t at; /* the link that is asked */
     bool asking;
-    json_t *post;     /* for conditions; made when first needed */
-    json_t *so_far;   /* answers by name */
-    struct run *next; /* free ones */
+    json_t *post;            /* for conditions; made when first needed */
+    json_t *so_far;          /* answers by name */
+    struct run *next, *prev; /* among the busy ones; next: among the free ones */
 };
 
 struct chain {
     struct enricher *e;
-    struct run *free;
+    struct run *free, *busy;
 };
 
 struct chain *chain_new(struct enricher *e)
@@ -34,6 +34,8 @@ void chain_free(struct chain *c)
 {
     if (c == NULL)
         return;
+    while (c->busy != NULL)
+        chain_cancel(c, c->busy->outer);
     while (c->free != NULL) {
         struct run *r = c->free;
         c->free = r->next;
@@ -52,6 +54,11 @@ static struct run *run_take(struct chain *c, struct ask *outer)
         r = mem_zalloc(sizeof *r);
     else
         c->free = r->next;
+    r->prev = NULL;
+    r->next = c->busy;
+    if (c->busy != NULL)
+        c->busy->prev = r;
+    c->busy = r;
     r->chain = c;
     r->outer = outer;
     r->at = 0;
@@ -77,6 +84,9 @@ static void run_give_back(struct run *r)
     json_decref(r->so_far);
     r->post = r->so_far = NULL;
     r->outer->owner = NULL;
+    *(r->prev != NULL ? &r->prev->next : &r->chain->busy) = r->next;
+    if (r->next != NULL)
+        r->next->prev = r->prev;
     r->next = r->chain->free;
     r->chain->free = r;
 }

@@ -31,7 +31,7 @@ enum status part_submit(struct part *part, struct ask *ask);
 void part_cancel(struct part *part, struct ask *ask);
 
 struct chain *chain_new(struct enricher *e);
-void chain_free(struct chain *c); /* has no asks any more; NULL is accepted */
+void chain_free(struct chain *c); /* cancels what still runs; NULL is accepted */
 enum status chain_submit(struct chain *c, struct ask *ask);
 void chain_cancel(struct chain *c, struct ask *ask);
 

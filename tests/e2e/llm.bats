@@ -1,0 +1,209 @@
+#!/usr/bin/env bats
+# The engine of paid answers with the real binary, a real HTTP server with scripted faults, and the
+# embedded broker.
+load lib.bash
+
+# llm [FLAG...]: starts the server; $LLM is its base URL.
+llm() {
+  start "$(dirname "$SLUICE")/llm_server" --port-file port "$@" >llm.log
+  wait_for 10 test -s port
+  LLM=http://127.0.0.1:$(cat port)/v1
+}
+
+stat_of() {
+  curl -s "${LLM%/v1}/stats" | jq -r ".$1"
+}
+
+script() {
+  curl -s -X POST "${LLM%/v1}/script" -d "$1" >script.log
+}
+
+enrich() {
+  "$SLUICE" enrich --enricher openai --llm-url "$LLM" "$@"
+}
+
+@test "answers come in order, a second run asks nothing" {
+  llm --delay 20
+  posts 1 300 | enrich >first.jsonl
+  [ "$(stat_of calls)" -eq 300 ]
+  ids <first.jsonl | cmp - <(seq 1 300)
+  posts 1 300 | enrich >second.jsonl
+  cmp first.jsonl second.jsonl
+  [ "$(stat_of calls)" -eq 300 ]
+}
+
+@test "the same question is asked once, in flight and with two workers" {
+  llm --delay 50
+  for i in $(seq 1 400); do echo "{\"id\":$i,\"text\":\"text $((i % 40))\"}"; done >posts.jsonl
+  "$SLUICE" source --from posts.jsonl --quiet --partitions 4
+  "$SLUICE" enhance --drain --workers 2 --enricher openai --llm-url "$LLM"
+  [ "$(values enhanced_posts | wc -l)" -eq 400 ]
+  [ "$(stat_of calls)" -eq 40 ]
+  [ "$(stat_of repeated)" -eq 0 ]
+}
+
+@test "headers say what each record caused, and their sum is what was spent" {
+  llm --delay 5
+  for i in $(seq 1 60); do echo "{\"id\":$i,\"text\":\"text $((i % 20))\"}"; done >posts.jsonl
+  "$SLUICE" source --from posts.jsonl --quiet
+  "$SLUICE" enhance --drain --enricher openai --llm-url "$LLM" --llm-price gpt-4o-mini=1000/2000
+  "$SLUICE" tap enhanced_posts --from start --json | jq -r '.headers[] | select(.[0] == "sluice-tokens") | .[1]' >tokens
+  [ "$(wc -l <tokens)" -eq 60 ]
+  [ "$(grep -cx 0/0 tokens)" -eq 40 ]
+  sum=$(awk -F/ '{ s += $1 + $2 } END { print s }' tokens)
+  [ "$sum" -eq "$(stat_of tokens)" ]
+}
+
+@test "429 with Retry-After, 5xx and broken replies are asked again until each post has its answer" {
+  llm --delay 5 --error-rate 0.2 --error-status 500 --mode reset_mid_body --mode-rate 0.1
+  posts 1 100 >posts.jsonl
+  enrich --llm-attempts 20 <posts.jsonl >out.jsonl
+  [ "$(wc -l <out.jsonl)" -eq 100 ]
+  script '{"mode":"ok","error_rate":0.3,"error_status":429,"retry_after_s":0.2}'
+  posts 101 150 | enrich >out2.jsonl
+  [ "$(wc -l <out2.jsonl)" -eq 50 ]
+}
+
+@test "an answer that does not fit is repaired once, then refused and remembered" {
+  llm --delay 2 --mode wrong_type
+  posts 1 5 | { run ! enrich 2>err.log; }
+  [ "$(stat_of calls)" -eq 10 ]
+  posts 1 5 >posts.jsonl
+  run -1 --separate-stderr enrich posts.jsonl
+  [ "$(grep -c llm_schema <<<"$stderr")" -eq 5 ]
+  [ "$(stat_of calls)" -eq 10 ]
+}
+
+@test "hostile answers never change a post: each comes out valid, or not at all" {
+  llm --delay 2
+  posts 1 20 >posts.jsonl
+  for mode in injected quotes duplicate bad_utf8 not_json truncated fenced empty_content odd_envelope garbage half huge; do
+    script "{\"mode\":\"$mode\"}"
+    "$SLUICE" enrich --no-answers --enricher openai --llm-url "$LLM" --llm-attempts 1 --llm-deadline 1s --dead dead.jsonl <posts.jsonl >out.jsonl || [ $? -eq 1 ]
+    [ $(($(wc -l <out.jsonl) + $(wc -l <dead.jsonl))) -eq 20 ] || { echo "$mode"; return 1; }
+    jq -e -c '[keys_unsorted == ["id","text","enrichment"], (.enrichment | keys - ["topics","sentiment","language"] == [])] | all' out.jsonl >ok.log
+    run ! grep -q false ok.log
+  done
+}
+
+@test "a wrong key, a wrong model and a redirect stop at once, in words" {
+  llm --api-key right --models other
+  run -77 "$SLUICE" check --enricher openai --llm-url "$LLM"
+  grep -q "is the key right" <<<"$output"
+  export SLUICE_LLM_KEY=right
+  run -78 "$SLUICE" check --enricher openai --llm-url "$LLM"
+  grep -q "llm-model right" <<<"$output"
+  run -0 "$SLUICE" check --enricher openai --llm-url "$LLM" --llm-model other
+  script '{"mode":"redirect"}'
+  run -78 "$SLUICE" check --enricher openai --llm-url "$LLM" --llm-model other
+  grep -q "redirects are not followed" <<<"$output"
+  run -69 "$SLUICE" check --enricher openai --llm-url http://127.0.0.1:1/v1
+  run -78 "$SLUICE" check --enricher openai --llm-url http://169.254.169.254/v1
+  grep -q "link-local" <<<"$output"
+}
+
+@test "the key stands in no output, log, metric or command line" {
+  llm --delay 200 --api-key canary-7731
+  export SLUICE_LLM_KEY=canary-7731
+  "$SLUICE" config >config.log
+  posts 1 30 | "$SLUICE" source --from - --quiet
+  start "$SLUICE" enhance --enricher openai --llm-url "$LLM" --log-level trace --http 127.0.0.1:9467 2>enhance.log
+  wait_for 10 curl -sf http://127.0.0.1:9467/readyz -o ready.log
+  curl -s http://127.0.0.1:9467/metrics >metrics.log
+  tr '\0' ' ' <"/proc/${PIDS[-1]}/cmdline" >cmdline.log
+  wait_for 20 eval '[ "$("$SLUICE" tap enhanced_posts --from start --count 1 | wc -l)" -eq 1 ]'
+  grep -q sluice_llm_calls_started_total metrics.log
+  run ! grep -l canary-7731 config.log enhance.log metrics.log cmdline.log
+  run ! grep -q canary-7731 sluice.db sluice.db-answers
+}
+
+@test "a budget lets posts pass, makes dead letters, and is never passed" {
+  llm --delay 2
+  posts 1 50 >posts.jsonl
+  cap=(--llm-price gpt-4o-mini=100/100 --llm-max-tokens 100 --llm-concurrency 1 --no-answers)
+  "$SLUICE" enrich --enricher openai --llm-url "$LLM" "${cap[@]}" --budget-run 0.5 --budget-action pass <posts.jsonl >out.jsonl
+  [ "$(wc -l <out.jsonl)" -eq 50 ]
+  asked=$(jq -c 'select(.enrichment != null)' out.jsonl | wc -l)
+  [ "$asked" -gt 2 ]
+  [ "$asked" -lt 50 ]
+  [ "$asked" -eq "$(stat_of calls)" ]
+  [ "$(stat_of tokens)" -le 5000 ]
+  run -1 "$SLUICE" enrich --enricher openai --llm-url "$LLM" "${cap[@]}" --budget-run 0.5 --budget-action dead-letter --dead dead.jsonl posts.jsonl
+  grep -q '"reason":"budget"' dead.jsonl
+  run -78 "$SLUICE" enrich --enricher openai --llm-url "$LLM" --budget-run 1 posts.jsonl
+  grep -q "llm-price" <<<"$output"
+}
+
+@test "a second endpoint is used while the first is down" {
+  llm --delay 2
+  posts 1 40 >posts.jsonl
+  "$SLUICE" enrich --enricher openai --llm-url http://127.0.0.1:1/v1 --llm-url "$LLM" <posts.jsonl >out.jsonl
+  [ "$(wc -l <out.jsonl)" -eq 40 ]
+}
+
+@test "what is recorded is replayed without a server" {
+  llm --delay 2
+  posts 1 40 >posts.jsonl
+  enrich --record tape.jsonl <posts.jsonl >first.jsonl
+  kill -9 "${PIDS[0]}"
+  enrich --replay tape.jsonl <posts.jsonl >second.jsonl
+  cmp first.jsonl second.jsonl
+  echo '{"id":1,"text":"unheard"}' >other.jsonl
+  run -78 enrich --replay tape.jsonl other.jsonl
+}
+
+@test "personal data is taken out of what leaves, not of the post" {
+  llm
+  echo '{"id":1,"text":"write to ann@example.org or see https://example.org"}' | enrich --redact email,url >out.jsonl
+  grep -q ann@example.org out.jsonl
+  curl -s "${LLM%/v1}/last" >last.log
+  grep -q '\[email\]' last.log
+  run ! grep -q ann@example.org last.log
+}
+
+@test "http looks posts up, lookup and exec answer, a chain joins them" {
+  llm
+  printf 'id,place\n1,Rome\n2,Oslo\n' >places.csv
+  cat >chain.yaml <<YAML
+enrichers:
+  - {name: place, kind: lookup, lookup-file: places.csv}
+  - {name: mood, kind: mock, when: "/enrichment/place/place == Rome"}
+  - {name: echo, kind: http, http-url: "${LLM%/v1}/lookup/{{id}}"}
+  - {name: gone, kind: http, http-url: "${LLM%/v1}/lookup/{{id}}", http-pointer: /nothing/here, optional: true}
+YAML
+  posts 1 2 | "$SLUICE" enrich --config chain.yaml >out.jsonl
+  [ "$(jq -c '.enrichment | keys_unsorted' out.jsonl | sort -u | wc -l)" -eq 2 ]
+  [ "$(jq -r '.enrichment.place.place' out.jsonl | paste -sd,)" = Rome,Oslo ]
+  [ "$(jq -c '.enrichment | has("mood")' out.jsonl | paste -sd,)" = true,false ]
+  [ "$(jq -c '.enrichment | has("echo")' out.jsonl | sort -u)" = true ]
+  [ "$(jq -c '.enrichment | has("gone")' out.jsonl | sort -u)" = false ]
+}
+
+@test "tokens a minute are kept: no server that enforces the limit refuses" {
+  llm --delay 5 --tokens-per-minute 40000
+  posts 1 400 >posts.jsonl
+  timeout 12 "$SLUICE" enrich --enricher openai --llm-url "$LLM" --llm-tokens-per-minute 40000 <posts.jsonl >out.jsonl || true
+  [ "$(stat_of calls)" -gt 10 ]
+  [ "$(stat_of 'status["429"] // 0')" -eq 0 ]
+  [ "$(stat_of window_tokens_max)" -le 40000 ]
+}
+
+@test "kill -9 again and again: nothing lost or repeated, only what was in flight is asked twice" {
+  llm --delay 50
+  posts 1 1500 | "$SLUICE" source --from - --quiet --partitions 2
+  kills=0
+  for _ in 1 2 3 4; do
+    "$SLUICE" enhance --enricher openai --llm-url "$LLM" --llm-concurrency 64 2>>enhance.log 3>&- &
+    pid=$!
+    before=$(stat_of calls)
+    wait_for 20 eval '[ "$(stat_of calls)" -ge $((before + 150)) ]'
+    kill -9 $pid
+    wait $pid || true
+    kills=$((kills + 1))
+  done
+  "$SLUICE" enhance --drain --enricher openai --llm-url "$LLM" --llm-concurrency 64 2>>enhance.log
+  values enhanced_posts | ids >got
+  exactly_once got 1500
+  [ "$(stat_of calls)" -le $((1500 + kills * 64)) ]
+  run -0 "$SLUICE" verify
+}
