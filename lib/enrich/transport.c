@@ -323,7 +323,6 @@ static enum http_outcome outcome_of(CURLcode rc)
     switch (rc) {
     case CURLE_OK:
         return HTTP_DONE;
-    case CURLE_UNSUPPORTED_PROTOCOL:
     case CURLE_URL_MALFORMAT:
         return HTTP_UNUSABLE;
     case CURLE_COULDNT_RESOLVE_HOST:
