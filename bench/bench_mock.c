@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "lib/base/clock.h"
+#include "lib/enrich/engine.h"
 #include "lib/enrich/enrich.h"
 
 enum { ROUNDS = 5, CALLS = 200000 };
@@ -32,9 +33,11 @@ int main(void)
     };
     struct loop *loop = loop_new();
     struct enrich_options opt = {0};
+    struct engine *engine;
     struct enricher *e;
     struct error err;
-    if (enricher_open(&opt, loop, &e, &err) != ST_OK)
+    if (engine_open(&(struct engine_config){.opt = &opt}, &engine, &err) != ST_OK ||
+        enricher_open(engine, loop, &e, &err) != ST_OK)
         return 1;
     struct ask ask = {0};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
@@ -45,5 +48,5 @@ int main(void)
     ask_fini(&ask);
     enricher_close(e);
     loop_free(loop);
-    return 0;
+    return engine_close(engine, &err) == ST_OK ? 0 : 1;
 }
