@@ -159,7 +159,9 @@ debian_names() {
     local name major
     for name; do
         if [ "$name" = clang-runtime ]; then
-            major=$(clang --version | sed -n 's/.*version \([0-9]*\).*/\1/p')
+            # The clang that is here, or the one that is about to be installed.
+            major=$({ clang --version 2>/dev/null || apt-cache depends clang; } |
+                sed -n 's/.*version \([0-9]*\).*/\1/p; s/.*Depends: clang-\([0-9]*\).*/\1/p' | head -n 1)
             name=libclang-rt-$major-dev
         fi
         printf '%s\n' "$name"
