@@ -55,8 +55,15 @@ void paid_unqueue(struct paid *p, struct purchase *b)
     b->state = PURCHASE_FREE;
 }
 
+void paid_shut(struct purchase *b)
+{
+    b->paid->open -= b->open;
+    b->open = false;
+}
+
 void paid_enqueue(struct paid *p, struct purchase *b, bool first)
 {
+    paid_shut(b);
     b->state = PURCHASE_READY;
     if (first)
         prepend(&p->ready, b);
@@ -68,6 +75,7 @@ void paid_enqueue(struct paid *p, struct purchase *b, bool first)
 
 static void sleep_for(struct paid *p, struct purchase *b, int64_t ms)
 {
+    paid_shut(b);
     b->due_us = now_us() + ms * 1000;
     b->state = PURCHASE_SLEEPS;
     append(&p->sleepers, b);
@@ -141,6 +149,8 @@ static void start(struct paid *p, struct purchase *b, int endpoint)
     const struct governor_options *opt = &p->link->opt.governor;
     take_out(&p->ready, b);
     b->state = PURCHASE_CALLS;
+    b->open = true;
+    p->open++;
     b->attempts++;
     call_reset(&b->call);
     b->call.body = buf_span(&b->body);
@@ -169,6 +179,8 @@ static void no_later(int64_t *wait_ms, int64_t candidate)
 static bool try_start(struct paid *p, struct purchase *b, int64_t *ret_wait_ms)
 {
     *ret_wait_ms = -1;
+    if (p->open >= p->link->opt.governor.concurrency_max)
+        return false; /* the next one that is stored rings */
     for (int i = b->endpoint; i < p->link->endpoint_count; i++) {
         int64_t wait_ms = -1;
         enum money money = hold_money(p, b, i, &wait_ms);

@@ -58,6 +58,7 @@ static struct purchase *purchase_take(struct paid *p, struct ask *ask)
 static void purchase_give_back(struct purchase *b)
 {
     struct paid *p = b->paid;
+    paid_shut(b);
     *(b->prev_all != NULL ? &b->prev_all->next_all : &p->all) = b->next_all;
     if (b->next_all != NULL)
         b->next_all->prev_all = b->prev_all;
@@ -106,9 +107,12 @@ static void deliver(struct purchase *b, const struct answer *answer)
         ask->attempts = b->attempts;
         fill(ask, answer);
     }
+    struct paid *p = b->paid;
     purchase_give_back(b);
     if (ask != NULL)
         ask->done(ask);
+    if (p->ready.first != NULL)
+        paid_wake_at(p, clock_mono_ns() / 1000);
 }
 
 void paid_settle(struct purchase *b, enum reason reason, struct span text, bool keep)

@@ -37,6 +37,7 @@ struct purchase {
     int endpoint; /* the first that may be used: moves on when the budget says cheaper */
     int attempts, failures;
     bool repaired, leads;
+    bool open; /* from the begin of its call until its answer is stored: could be paid twice */
     int64_t tokens_in, tokens_out, cost_nano; /* of all calls for this question */
 };
 
@@ -53,6 +54,7 @@ struct paid {
     struct loop *loop;
     struct purchase *free, *all;
     struct purchase_list ready, sleepers;
+    int64_t open;             /* never more than concurrency_max */
     struct loop_timer *timer; /* the next sleeper, deadline or turn of the queue */
     struct loop_bell *bell;   /* a governor let somebody go */
     int64_t timer_us;         /* when it is due; 0: not started */
@@ -70,6 +72,9 @@ void paid_pump(struct paid *p);
 
 /* Put it into the queue (first: before the others) and pump. */
 void paid_enqueue(struct paid *p, struct purchase *b, bool first);
+
+/* It is not open any more. */
+void paid_shut(struct purchase *b);
 
 /* Take it out of the queue or from the sleepers. */
 void paid_unqueue(struct paid *p, struct purchase *b);
