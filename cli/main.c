@@ -141,12 +141,24 @@ static void exhausted(const char *what)
     _exit(exit_code_of(ERR_TEMPORARY));
 }
 
+/* A core dump would hold the secrets: then it holds no memory at all (core(5), coredump_filter). */
+static void keep_secrets_out_of_dumps(void)
+{
+    FILE *filter = fopen("/proc/self/coredump_filter", "w");
+    if (filter == NULL)
+        return; /* no such kernel, or /proc is hidden */
+    fputs("0\n", filter);
+    fclose(filter);
+}
+
 static int run(const struct command *command, int argc, char **argv)
 {
     struct app app = {.command = command};
     struct error err = {0};
     enum status st = load(&app, argc, argv, &err);
     if (st == ST_OK) {
+        if (config_has_secret(app.cfg))
+            keep_secrets_out_of_dumps();
         log_setup((enum log_level)app.general->log_level, (enum log_format)app.general->log_format);
         point_setup();
         st = command->run(&app, &err);

@@ -78,27 +78,28 @@ static enum status open_http(struct pipeline *p, int port, struct error *err)
 
 /* --- open --- */
 
-enum status pipeline_make_topics(struct app *app, struct broker *broker, bool single,
-                                 struct error *err)
+enum status pipeline_make_topics(struct app *app, struct broker *broker, unsigned topics,
+                                 int32_t partitions, struct error *err)
 {
     const struct stage_options *opt = app->stage;
-    const char *topics[] = {opt->raw_topic, opt->enhanced_topic, opt->dead_topic};
-    int32_t partitions = single && !config_is_set(app->cfg, "partitions") ? 1 : 0;
-    for (size_t i = 0; i < sizeof topics / sizeof *topics; i++) {
+    const char *names[] = {opt->raw_topic, opt->enhanced_topic, opt->dead_topic};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         bool made = false;
-        enum status st =
-            broker_topic_ensure(broker, topics[i], TOPIC_PLAIN, partitions, &made, err);
+        if ((topics >> i & 1) == 0)
+            continue;
+        enum status st = broker_topic_ensure(broker, names[i], TOPIC_PLAIN, partitions, &made, err);
         if (st != ST_OK)
             return st;
         if (made)
-            log_line(LOG_DEBUG, app->command->name, "made topic %s", topics[i]);
+            log_line(LOG_DEBUG, app->command->name, "made topic %s", names[i]);
     }
     return ST_OK;
 }
 
 enum status pipeline_open(struct pipeline *p, struct app *app, const char *name, int port,
-                          bool single, struct error *err)
+                          unsigned topics, bool single, struct error *err)
 {
+    int32_t partitions = single && !config_is_set(app->cfg, "partitions") ? 1 : 0;
     p->app = app;
     p->instance.lock_fd = -1;
     p->life = life_open();
@@ -117,7 +118,7 @@ enum status pipeline_open(struct pipeline *p, struct app *app, const char *name,
     if (st == ST_OK)
         st = instance_open(&p->instance, name, app->stage, err);
     if (st == ST_OK)
-        st = pipeline_make_topics(app, p->broker, single, err);
+        st = pipeline_make_topics(app, p->broker, topics, partitions, err);
     return st;
 }
 

@@ -16,6 +16,14 @@
 
 enum { PIPELINE_STAGES_MAX = 3 };
 
+/* Topics that a stage reads and writes, and which it therefore may have to make. */
+enum {
+    TOPIC_RAW = 1,
+    TOPIC_ENHANCED = 2,
+    TOPIC_DEAD = 4,
+    TOPICS_ALL = TOPIC_RAW | TOPIC_ENHANCED | TOPIC_DEAD,
+};
+
 struct pipeline {
     struct app *app;
     struct life *life;
@@ -37,15 +45,15 @@ struct pipeline {
 };
 
 /* Opens broker, instance name, health server (`port` is the default one for --http on), and makes
- * missing topics (with one partition when `single` and --partitions is not given). *p must be
- * zeroed; pipeline_close is called in any case. */
+ * those of `topics` that are missing (with one partition when `single` and --partitions is not
+ * given). *p must be zeroed; pipeline_close is called in any case. */
 enum status pipeline_open(struct pipeline *p, struct app *app, const char *name, int port,
-                          bool single, struct error *err) MUST_CHECK;
+                          unsigned topics, bool single, struct error *err) MUST_CHECK;
 void pipeline_close(struct pipeline *p);
 
-/* Makes the topics of the pipeline that are missing, as pipeline_open does. */
-enum status pipeline_make_topics(struct app *app, struct broker *broker, bool single,
-                                 struct error *err) MUST_CHECK;
+/* Makes those of `topics` that are missing; partitions: 0 for as many as the options say. */
+enum status pipeline_make_topics(struct app *app, struct broker *broker, unsigned topics,
+                                 int32_t partitions, struct error *err) MUST_CHECK;
 
 enum status pipeline_start_source(struct pipeline *p, struct stage **ret,
                                   struct error *err) MUST_CHECK;

@@ -74,7 +74,7 @@ static enum status run(struct app *app, struct error *err)
     struct pipeline p = {0};
     struct stage *source = NULL;
     struct error late;
-    enum status st = pipeline_open(&p, app, "run", PORT_RUN, true, err);
+    enum status st = pipeline_open(&p, app, "run", PORT_RUN, TOPICS_ALL, true, err);
     int64_t start_us = clock_mono_ns() / 1000;
     if (st == ST_OK)
         st = start_all(&p, &source, err);

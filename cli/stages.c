@@ -4,16 +4,17 @@
 
 enum { PORT_SOURCE = 9401, PORT_ENHANCE = 9402, PORT_SINK = 9403 };
 
-/* Runs what `start` starts until it ends by itself, is drained, or is told to stop. */
-static enum status run_stage(struct app *app, int port, const char *group, const char *topic,
-                             enum status (*start)(struct pipeline *, struct stage **,
-                                                  struct error *),
-                             struct error *err)
+/* Runs what `start` starts until it ends by itself, is drained, or is told to stop. `topics`: what
+ * the stage reads and writes; it needs no rights on the others. */
+static enum status
+run_stage(struct app *app, int port, unsigned topics, const char *group, const char *topic,
+          enum status (*start)(struct pipeline *, struct stage **, struct error *),
+          struct error *err)
 {
     struct pipeline p = {0};
     struct stage *stage = NULL;
     struct error late;
-    enum status st = pipeline_open(&p, app, app->command->name, port, false, err);
+    enum status st = pipeline_open(&p, app, app->command->name, port, topics, false, err);
     if (st == ST_OK)
         st = start(&p, &stage, err);
     if (st == ST_OK && group != NULL && app->stage->drain)
@@ -30,12 +31,13 @@ static enum status run_stage(struct app *app, int port, const char *group, const
 
 static enum status run_source(struct app *app, struct error *err)
 {
-    return run_stage(app, PORT_SOURCE, NULL, NULL, pipeline_start_source, err);
+    return run_stage(app, PORT_SOURCE, TOPIC_RAW | TOPIC_DEAD, NULL, NULL, pipeline_start_source,
+                     err);
 }
 
 static enum status run_enhance(struct app *app, struct error *err)
 {
-    return run_stage(app, PORT_ENHANCE, app->enhance->group, app->stage->raw_topic,
+    return run_stage(app, PORT_ENHANCE, TOPICS_ALL, app->enhance->group, app->stage->raw_topic,
                      pipeline_start_enhance, err);
 }
 
@@ -46,7 +48,8 @@ static enum status start_sink(struct pipeline *p, struct stage **ret, struct err
 
 static enum status run_sink(struct app *app, struct error *err)
 {
-    return run_stage(app, PORT_SINK, app->sink->group, app->stage->enhanced_topic, start_sink, err);
+    return run_stage(app, PORT_SINK, TOPIC_ENHANCED | TOPIC_DEAD, app->sink->group,
+                     app->stage->enhanced_topic, start_sink, err);
 }
 
 const struct command source_command = {

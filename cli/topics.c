@@ -203,7 +203,7 @@ static enum status run(struct app *app, struct error *err)
     struct broker *broker = NULL;
     enum status st = broker_open(app->broker, &broker, err);
     if (st == ST_OK && is_make)
-        st = pipeline_make_topics(app, broker, false, err);
+        st = pipeline_make_topics(app, broker, TOPICS_ALL, 0, err);
     if (st == ST_OK)
         st = is_reset ? reset(app, broker, err) : list(broker, err);
     broker_close(broker);

@@ -287,6 +287,14 @@ bool config_is_set(const struct config *cfg, const char *key)
     return set != NULL && set->rank > RANK_DEFAULT;
 }
 
+bool config_has_secret(const struct config *cfg)
+{
+    for (size_t i = 0; i < cfg->setting_count; i++)
+        if (cfg->settings[i].row->secret && cfg->settings[i].rank > RANK_DEFAULT)
+            return true;
+    return false;
+}
+
 const char *config_tree(const struct config *cfg, const char *key)
 {
     for (size_t i = 0; i < cfg->tree_count; i++)

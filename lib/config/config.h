@@ -40,6 +40,9 @@ const char *config_argument(const struct config *cfg, size_t i);
 /* Whether the value of `key` comes from anywhere but its default. */
 bool config_is_set(const struct config *cfg, const char *key);
 
+/* Whether any secret has a value. */
+bool config_has_secret(const struct config *cfg);
+
 /* Part of the YAML file that is no table's row but was announced by config_allow_tree
  * ("enrichers"): the subtree as JSON text, or NULL when absent. Borrowed. */
 void config_allow_tree(const char *key); /* before config_load, main thread */

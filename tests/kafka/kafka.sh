@@ -1,11 +1,14 @@
 #!/bin/bash
 # Starts a real Apache Kafka (one node, KRaft) for tests, and stops it.
 #
-#   kafka.sh start [--sasl] [--with PID]   prints KAFKA_BOOTSTRAP_SERVERS=… KAFKA_PID=… KAFKA_DIR=…
+#   kafka.sh start [--secure] [--with PID]   prints KAFKA_BOOTSTRAP_SERVERS=… KAFKA_PID=… KAFKA_DIR=…
 #   kafka.sh stop DIR                      ends that broker and removes its data
 #   kafka.sh jars                          fetches the jars only
 #
-# --sasl       clients must log in: PLAIN or SCRAM-SHA-256, user "sluice", password "sluice-pass"
+# --secure     with TLS, logins and ACLs; prints KAFKA_TLS=… (certificates both ways), KAFKA_SASL_TLS=…
+#              and KAFKA_SASL=… (PLAIN, SCRAM-SHA-256, SCRAM-SHA-512) too. Users source, enhance, sink
+#              and nobody have the password NAME-pass and no rights; the plain listener may do all.
+#              DIR/tls holds ca.pem, wrong-ca.pem, client.pem, client.key (password "key-pass")
 # --with PID   the broker ends when that process does, so that killed tests leave nothing behind
 #
 # The jars come from Maven, once, into ~/.cache/sluice-tests/kafka-4.1.1 (SLUICE_TEST_CACHE
@@ -44,7 +47,7 @@ free_port() {
     done
 }
 
-write_config() { # DIR CLIENT_PORT CONTROLLER_PORT PROTOCOL
+write_config() { # DIR CLIENT_PORT CONTROLLER_PORT
     cat >"$1/server.properties" <<END
 process.roles=broker,controller
 node.id=1
@@ -52,7 +55,7 @@ controller.quorum.voters=1@127.0.0.1:$3
 listeners=CLIENT://127.0.0.1:$2,CONTROLLER://127.0.0.1:$3
 advertised.listeners=CLIENT://127.0.0.1:$2
 controller.listener.names=CONTROLLER
-listener.security.protocol.map=CLIENT:$4,CONTROLLER:PLAINTEXT
+listener.security.protocol.map=CLIENT:PLAINTEXT,CONTROLLER:PLAINTEXT,TLS:SSL,LOGIN_TLS:SASL_SSL,LOGIN:SASL_PLAINTEXT
 inter.broker.listener.name=CLIENT
 log.dirs=$1/data
 offsets.topic.replication.factor=1
@@ -69,21 +72,77 @@ auto.create.topics.enable=false
 num.partitions=4
 log.segment.bytes=268435456
 END
-    [ "$4" = PLAINTEXT ] || cat >>"$1/server.properties" <<END
-sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256
-sasl.mechanism.inter.broker.protocol=PLAIN
-listener.name.client.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required username="sluice" password="sluice-pass" user_sluice="sluice-pass";
-listener.name.client.scram-sha-256.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;
-END
 }
 
-format() { # DIR PROTOCOL
-    local scram=()
-    [ "$2" = PLAINTEXT ] || scram=(--add-scram 'SCRAM-SHA-256=[name=sluice,password=sluice-pass]')
+# --- TLS, logins and ACLs ---
+users=(source enhance sink nobody)
+
+make_certificates() { # DIR
+    local name
+    mkdir "$1"
+    (
+        cd "$1"
+        for name in ca wrong-ca; do
+            openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj "/CN=sluice test $name" \
+                -keyout $name.key -out $name.pem
+        done
+        for name in server client; do
+            openssl req -newkey rsa:2048 -nodes -subj "/CN=$name" -keyout $name.plain -out $name.csr
+            openssl x509 -req -in $name.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 \
+                -extfile <(echo "subjectAltName=IP:127.0.0.1,DNS:localhost") -out $name.pem
+        done
+        openssl pkcs8 -topk8 -in client.plain -out client.key -passout pass:key-pass
+        cat server.plain server.pem >server.both
+    ) >"$1/openssl.log" 2>&1 || { cat "$1/openssl.log" >&2; fail "no certificates"; }
+}
+
+secure() { # DIR PORT...: adds three listeners to the configuration
+    local plain='org.apache.kafka.common.security.plain.PlainLoginModule required' user mechanism
+    local scram='org.apache.kafka.common.security.scram.ScramLoginModule required;'
+    for user in "${users[@]}"; do plain+=" user_$user=\"$user-pass\""; done
+    make_certificates "$1/tls"
+    sed -i "s|^listeners=.*|&,TLS://127.0.0.1:$2,LOGIN_TLS://127.0.0.1:$3,LOGIN://127.0.0.1:$4|
+        s|^advertised.listeners=.*|&,TLS://127.0.0.1:$2,LOGIN_TLS://127.0.0.1:$3,LOGIN://127.0.0.1:$4|" \
+        "$1/server.properties"
+    cat >>"$1/server.properties" <<END
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+super.users=User:ANONYMOUS
+allow.everyone.if.no.acl.found=false
+ssl.keystore.type=PEM
+ssl.keystore.location=$1/tls/server.both
+ssl.truststore.type=PEM
+ssl.truststore.location=$1/tls/ca.pem
+listener.name.tls.ssl.client.auth=required
+sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512
+END
+    for mechanism in login login_tls; do
+        cat >>"$1/server.properties" <<END
+listener.name.$mechanism.plain.sasl.jaas.config=$plain;
+listener.name.$mechanism.scram-sha-256.sasl.jaas.config=$scram
+listener.name.$mechanism.scram-sha-512.sasl.jaas.config=$scram
+END
+    done
+}
+
+format() { # DIR SECURE
+    local scram=() user mechanism
+    [ -z "$2" ] || for user in "${users[@]}"; do
+        for mechanism in SCRAM-SHA-256 SCRAM-SHA-512; do
+            scram+=(--add-scram "$mechanism=[name=$user,password=$user-pass]")
+        done
+    done
     java -Xmx128m -XX:TieredStopAtLevel=1 -cp "$jars/*" \
         -Dorg.slf4j.simpleLogger.defaultLogLevel=warn kafka.tools.StorageTool format \
         -t 4L6g3nShT-eMCtK--X86sw -c "$1/server.properties" "${scram[@]}" >"$1/format.log" 2>&1 ||
         { cat "$1/format.log" >&2; fail "formatting $1/data failed"; }
+}
+
+# Kafka's own tool for ACLs: kafka.sh acl DIR --add --allow-principal User:x …
+acl() { # DIR ARGUMENTS...
+    java -Xmx128m -XX:TieredStopAtLevel=1 -cp "$jars/*" \
+        -Dorg.slf4j.simpleLogger.defaultLogLevel=warn org.apache.kafka.tools.AclCommand \
+        --bootstrap-server "$(sed -n 's|^advertised.listeners=CLIENT://\([^,]*\).*|\1|p' "$1/server.properties")" \
+        "${@:2}"
 }
 
 # Starts Java and waits for its line; 1 when it ended or said nothing for 60 s.
@@ -121,10 +180,10 @@ watch_parent() { # DIR PID
 }
 
 start() {
-    local protocol=PLAINTEXT parent='' dir port
+    local secure='' parent='' dir port ports
     while [ $# -gt 0 ]; do
         case $1 in
-        --sasl) protocol=SASL_PLAINTEXT ;;
+        --secure) secure=yes ;;
         --with) parent=$2; shift ;;
         *) fail "unknown option $1" ;;
         esac
@@ -134,13 +193,17 @@ start() {
     for _ in 1 2 3; do
         dir=$(mktemp -d "${TMPDIR:-/tmp}/sluice-kafka.XXXXXX")
         port=$(free_port)
-        write_config "$dir" "$port" "$(free_port)" "$protocol"
-        format "$dir" "$protocol"
+        ports=("$(free_port)" "$(free_port)" "$(free_port)")
+        write_config "$dir" "$port" "$(free_port)"
+        [ -z "$secure" ] || secure "$dir" "${ports[@]}"
+        format "$dir" "$secure"
         if launch "$dir"; then
             [ -z "$parent" ] || watch_parent "$dir" "$parent"
             echo "KAFKA_BOOTSTRAP_SERVERS=127.0.0.1:$port"
             echo "KAFKA_PID=$(cat "$dir/pid")"
             echo "KAFKA_DIR=$dir"
+            [ -z "$secure" ] || printf 'KAFKA_%s=127.0.0.1:%s\n' TLS "${ports[0]}" \
+                SASL_TLS "${ports[1]}" SASL "${ports[2]}"
             return
         fi
         tail -5 "$dir/server.log" >&2
@@ -152,6 +215,7 @@ start() {
 case ${1:-} in
 start) shift; start "$@" ;;
 stop) stop "${2:?DIR}" ;;
+acl) acl "${@:2}" ;;
 jars) fetch_jars ;;
-*) fail "use: kafka.sh start [--sasl] [--with PID] | stop DIR | jars" ;;
+*) fail "use: kafka.sh start [--secure] [--with PID] | stop DIR | acl DIR … | jars" ;;
 esac

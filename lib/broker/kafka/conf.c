@@ -78,9 +78,10 @@ static const struct kafka_setting producer_settings[] = {
 };
 
 static const struct kafka_setting lookup_settings[] = {
-    {"enable.auto.commit", "false"},       {"auto.offset.reset", "error"},
-    {"allow.auto.create.topics", "false"}, {"enable.partition.eof", "true"},
-    {"log.connection.close", "false"},
+    {"enable.auto.commit", "false"},
+    {"auto.offset.reset", "error"},
+    {"allow.auto.create.topics", "false"},
+    {"enable.partition.eof", "true"},
 };
 
 static void on_log(const rd_kafka_t *rk, int level, const char *facility, const char *text)
@@ -309,6 +310,22 @@ enum status kafka_conf_check(const struct kafka *kafka, struct error *err)
     return st;
 }
 
+/* librdkafka's names of files, in our words. */
+static const char *cure_of(const char *why)
+{
+    static const struct kafka_setting cures[] = {
+        {"ssl.ca.location", "; check --tls-ca: a readable file of PEM certificates"},
+        {"ssl.certificate.location", "; check --tls-cert: a readable PEM certificate"},
+        {"ssl.key.location",
+         "; check --tls-key: a readable PEM key, whose password, if it has one, "
+         "stands in SLUICE_TLS_KEY_PASSWORD or …_FILE"},
+    };
+    for (size_t i = 0; i < sizeof cures / sizeof *cures; i++)
+        if (strstr(why, cures[i].name) != NULL)
+            return cures[i].value;
+    return "";
+}
+
 enum status kafka_client_new(rd_kafka_type_t type, rd_kafka_conf_t *conf, rd_kafka_t **ret,
                              struct error *err)
 {
@@ -316,7 +333,7 @@ enum status kafka_client_new(rd_kafka_type_t type, rd_kafka_conf_t *conf, rd_kaf
     rd_kafka_t *rk = rd_kafka_new(type, conf, why, sizeof why);
     if (rk == NULL) {
         rd_kafka_conf_destroy(conf);
-        return error_set(err, ST_FATAL, ERR_CONFIG, "kafka: %s", why);
+        return error_set(err, ST_FATAL, ERR_CONFIG, "kafka: %s%s", why, cure_of(why));
     }
     *ret = rk;
     return ST_OK;

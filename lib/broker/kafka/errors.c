@@ -2,6 +2,7 @@
  * it stop, because going on after something unknown could lose or repeat a record. */
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "lib/broker/kafka/kafka.h"
 
@@ -56,7 +57,7 @@ static const struct row {
     {ERR(FENCED_INSTANCE_ID), ST_FATAL, ERR_FENCED, "group.instance.id is used twice"},
 
     /* Who we are and what we may. */
-    {ERR(_AUTHENTICATION), ST_FATAL, ERR_AUTH, "check --sasl-… and --tls-…"},
+    {ERR(_AUTHENTICATION), ST_FATAL, ERR_AUTH, "check --sasl-username and the password"},
     {ERR(SASL_AUTHENTICATION_FAILED), ST_FATAL, ERR_AUTH, "check --sasl-username and the password"},
     {ERR(UNSUPPORTED_SASL_MECHANISM), ST_FATAL, ERR_AUTH, "check --sasl-mechanism"},
     {ERR(TOPIC_AUTHORIZATION_FAILED), ST_FATAL, ERR_AUTH,
@@ -94,6 +95,51 @@ static const struct row {
     {ERR(NON_EMPTY_GROUP), ST_REJECT, ERR_TEMPORARY, "stop the members of the group first"},
 };
 
+/* What the code alone does not say: librdkafka puts it into its text. These only choose the words
+ * and the exit code; ST_OK leaves the outcome to the code. */
+static const struct hint {
+    const char *text;
+    enum status st;
+    enum error_kind kind;
+    const char *cure;
+} hints[] = {
+    {"alert bad certificate", ST_FATAL, ERR_AUTH,
+     "the broker wants a certificate that it trusts: --tls-cert and --tls-key"},
+    {"alert certificate required", ST_FATAL, ERR_AUTH,
+     "the broker wants a certificate that it trusts: --tls-cert and --tls-key"},
+    {"alert unknown ca", ST_FATAL, ERR_AUTH, "the broker does not trust --tls-cert"},
+    {"alert certificate unknown", ST_FATAL, ERR_AUTH, "the broker does not trust --tls-cert"},
+    {"certificate verify failed", ST_FATAL, ERR_CONFIG,
+     "the broker's certificate is not signed by one in --tls-ca"},
+    {"connecting to a SSL listener", ST_OK, ERR_UNAVAILABLE, "does that port want --tls?"},
+    {"might require SASL", ST_OK, ERR_UNAVAILABLE, "does that port want --sasl-mechanism?"},
+    {"Unsupported SASL mechanism", ST_FATAL, ERR_AUTH, "check --sasl-mechanism"},
+};
+
+/* librdkafka below 2.6.1 puts its nonce into the last SCRAM message twice, and Kafka from 4.0 on
+ * compares it as RFC 5802 demands (librdkafka #4895). */
+static const struct hint old_scram = {
+    "SASL mechanism SCRAM", ST_FATAL, ERR_AUTH,
+    "check --sasl-username and the password; with Kafka 4 SCRAM needs librdkafka 2.6.1 or newer, "
+    "and this one is older: there use PLAIN with --tls"};
+
+static const struct hint *find_hint(const char *detail)
+{
+    if (rd_kafka_version() < 0x020601ff && strstr(detail, old_scram.text) != NULL)
+        return &old_scram;
+    for (size_t i = 0; i < sizeof hints / sizeof *hints; i++)
+        if (strstr(detail, hints[i].text) != NULL)
+            return &hints[i];
+    return NULL;
+}
+
+/* Without " (after 3ms in state CONNECT, …)", which helps nobody who did not write librdkafka. */
+static int length_without_state(const char *detail)
+{
+    const char *end = strstr(detail, " (after ");
+    return (int)(end == NULL ? strlen(detail) : (size_t)(end - detail));
+}
+
 static const struct row *find(rd_kafka_resp_err_t code)
 {
     static const struct row unknown = {ERR(UNKNOWN), ST_FATAL, ERR_FAILED, NULL};
@@ -116,9 +162,12 @@ static enum status fill(struct error *err, rd_kafka_resp_err_t code, const char 
     vsnprintf(what, sizeof what, fmt, ap);
     if (detail == NULL || detail[0] == '\0')
         detail = rd_kafka_err2str(code);
-    return error_set(err, row->st, row->kind, "%s: %s (%s)%s%s", what, detail,
-                     rd_kafka_err2name(code), row->cure == NULL ? "" : "; ",
-                     row->cure == NULL ? "" : row->cure);
+    const struct hint *hint = find_hint(detail);
+    enum status st = hint == NULL || hint->st == ST_OK ? row->st : hint->st;
+    const char *cure = hint == NULL ? row->cure : hint->cure;
+    return error_set(err, st, hint == NULL ? row->kind : hint->kind, "%s: %.*s (%s)%s%s", what,
+                     length_without_state(detail), detail, rd_kafka_err2name(code),
+                     cure == NULL ? "" : "; ", cure == NULL ? "" : cure);
 }
 
 enum status kafka_error(struct error *err, rd_kafka_resp_err_t code, const char *detail,

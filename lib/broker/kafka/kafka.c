@@ -16,7 +16,7 @@ static enum status try_metadata(void *arg, struct error *err)
     const struct rd_kafka_metadata *md = NULL;
     enum status st = kafka_lookup(kafka, LOOKUP_COMMITTED, &rk, err);
     if (st == ST_OK)
-        st = kafka_metadata(rk, NULL, 5000, &md, err);
+        st = kafka_metadata(rk, NULL, 1000, &md, err);
     if (st == ST_OK)
         rd_kafka_metadata_destroy(md);
     return st;

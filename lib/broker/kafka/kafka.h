@@ -25,7 +25,7 @@ struct kafka {
     struct kafka_lookup {
         rd_kafka_t *rk;         /* under lock until made, then constant */
         _Atomic int last_error; /* rd_kafka_resp_err_t of the last connection trouble */
-        char last_text[200];    /* under lock */
+        char last_text[320];    /* under lock */
         struct kafka *kafka;
     } lookups[LOOKUP_COUNT];
 };

@@ -1,0 +1,150 @@
+#!/usr/bin/env bats
+# TLS, logins and rights on a real broker that has them (tests/kafka/kafka.sh --secure, one for the
+# whole file), and where secrets may not appear. The rights are those that docs/SECURITY.md lists.
+bats_require_minimum_version 1.5.0
+load lib.bash
+
+setup_file() {
+  [ -n "${SLUICE_TEST_KAFKA:-}" ] || return 0
+  "$BATS_TEST_DIRNAME/../kafka/kafka.sh" start --secure --with $$ 3>&- >"$BATS_FILE_TMPDIR/kafka"
+  while IFS='=' read -r name value; do export "SECURE_$name=$value"; done <"$BATS_FILE_TMPDIR/kafka"
+}
+
+teardown_file() {
+  [ -z "${SECURE_KAFKA_DIR:-}" ] || "$BATS_TEST_DIRNAME/../kafka/kafka.sh" stop "$SECURE_KAFKA_DIR"
+}
+
+secure_setup() {
+  [ -n "${SECURE_KAFKA_DIR:-}" ] || skip "no Kafka: SLUICE_TEST_KAFKA is not set"
+  TLS=$SECURE_KAFKA_DIR/tls
+  ADMIN=kafka://$SECURE_KAFKA_BOOTSTRAP_SERVERS
+  export SLUICE_BROKER_TIMEOUT=8s
+}
+
+# The right settings for the port that wants certificates; flags given behind win.
+by_certificate() {
+  SLUICE_TLS_KEY_PASSWORD=${PASSWORD-key-pass} "$SLUICE" "$1" --broker "kafka://$SECURE_KAFKA_TLS" \
+    --tls --tls-ca "$TLS/ca.pem" --tls-cert "$TLS/client.pem" --tls-key "$TLS/client.key" "${@:2}"
+}
+
+# as USER COMMAND...: logged in by PLAIN over TLS.
+as() {
+  SLUICE_SASL_PASSWORD=${PASSWORD:-$1-pass} "$SLUICE" "$2" --broker "kafka://$SECURE_KAFKA_SASL_TLS" \
+    --tls --tls-ca "$TLS/ca.pem" --sasl-mechanism PLAIN --sasl-username "$1" "${@:3}"
+}
+
+# fails CODE WORDS COMMAND...: ends with the code, and says the words.
+fails() {
+  local code=$1 words=$2 rc=0
+  "${@:3}" >out 2>err || rc=$?
+  echo "exit $rc: $(cat err)"
+  [ "$rc" -eq "$code" ]
+  grep -qF -- "$words" err
+}
+
+acl() {
+  "$BATS_TEST_DIRNAME/../kafka/kafka.sh" acl "$SECURE_KAFKA_DIR" "$@" >/dev/null
+}
+
+@test "security: what is wrong with TLS is said in words, with the option to mend it" {
+  secure_setup
+  fails 78 "--tls-ca" by_certificate check --tls-ca "$TLS/wrong-ca.pem"
+  fails 78 "--tls-ca" by_certificate check --tls-ca "$TLS/none.pem"
+  PASSWORD= fails 78 "SLUICE_TLS_KEY_PASSWORD" by_certificate check
+  PASSWORD=wrong fails 78 "SLUICE_TLS_KEY_PASSWORD" by_certificate check
+  SLUICE_BROKER_TIMEOUT=2s fails 69 "--tls" "$SLUICE" check --broker "kafka://$SECURE_KAFKA_TLS"
+  fails 77 "--tls-cert" "$SLUICE" check --broker "kafka://$SECURE_KAFKA_TLS" --tls --tls-ca "$TLS/ca.pem"
+}
+
+@test "security: what is wrong with a login is said in words" {
+  secure_setup
+  PASSWORD=wrong fails 77 "password" as source check
+  SLUICE_BROKER_TIMEOUT=2s fails 69 "--sasl-mechanism" "$SLUICE" check --broker "kafka://$SECURE_KAFKA_SASL"
+  SLUICE_SASL_PASSWORD=source-pass fails 78 "--sasl-plaintext-allowed" "$SLUICE" check \
+    --broker "kafka://$SECURE_KAFKA_SASL" --sasl-mechanism PLAIN --sasl-username source
+  fails 77 "raw_posts" as nobody check
+}
+
+@test "security: SCRAM logs in, or the error names the librdkafka that cannot" {
+  secure_setup
+  for mechanism in SCRAM-SHA-256 SCRAM-SHA-512; do
+    rc=0
+    SLUICE_SASL_PASSWORD=source-pass "$SLUICE" topics --broker "kafka://$SECURE_KAFKA_SASL_TLS" --tls \
+      --tls-ca "$TLS/ca.pem" --sasl-mechanism $mechanism --sasl-username source 2>err || rc=$?
+    if "$SLUICE" version | grep -qE 'librdkafka (2\.[0-5]\.|2\.6\.0)'; then
+      [ $rc -eq 77 ]
+      grep -q 'librdkafka 2.6.1 or newer' err
+    else
+      [ $rc -eq 0 ]
+    fi
+  done
+}
+
+@test "security: posts flow over TLS with certificates both ways" {
+  secure_setup
+  for topic in raw_tls enhanced_tls dead_tls; do
+    acl --add --allow-principal User:CN=client --operation All --topic $topic
+  done
+  acl --add --allow-principal User:CN=client --operation Read --group '*'
+  acl --add --allow-principal User:CN=client --operation Write --transactional-id '*'
+  posts 1 500 >posts
+  by_certificate run --from posts --raw-topic raw_tls --enhanced-topic enhanced_tls \
+    --dead-topic dead_tls --group enhance-tls --sink-group sink-tls >out
+  sed -n 's/^\[SINK\] Received Post ID=//p' out >ids
+  exactly_once ids 500
+}
+
+@test "security: each stage runs with the rights that docs/SECURITY.md lists, and no others" {
+  secure_setup
+  "$SLUICE" topics make --broker "$ADMIN" --partitions 2
+  posts 1 300 >posts
+  fails 77 "raw_posts" as source source --from posts
+  fails 77 "ACL" as enhance enhance --drain
+  fails 77 "ACL" as sink sink --drain
+  grep '^    kafka-acls.sh ' "$ROOT/docs/SECURITY.md" | sed 's/^ *kafka-acls.sh //' >rights
+  [ "$(wc -l <rights)" -ge 8 ]
+  # shellcheck disable=SC2086 # a line is the words of a command
+  while read -r words; do acl $words; done <rights
+  as source source --from posts --quiet
+  as enhance enhance --drain
+  as sink sink --drain >out
+  sed -n 's/^\[SINK\] Received Post ID=//p' out >ids
+  exactly_once ids 300
+  fails 77 "enhanced_posts" as source sink --drain
+}
+
+@test "security: the Kafka password is in no argument, log, metric or printed configuration" {
+  secure_setup
+  posts 1 50 >posts
+  for topic in raw_secret enhanced_secret dead_secret; do
+    acl --add --allow-principal User:source --operation All --topic $topic
+  done
+  acl --add --allow-principal User:source --operation Read --group '*'
+  acl --add --allow-principal User:source --operation Write --transactional-id '*'
+  export SLUICE_RAW_TOPIC=raw_secret SLUICE_ENHANCED_TOPIC=enhanced_secret SLUICE_DEAD_TOPIC=dead_secret
+  as source source --from posts --log-level trace -X debug=security,broker >>seen 2>&1
+  as source config >>seen 2>&1
+  as source config --json >>seen 2>&1
+  PASSWORD=source-pass-wrong fails 77 password as source check
+  cat out err >>seen
+  start as source enhance --group enhance-secret --http 127.0.0.1:0 --log-level trace >>seen 2>&1
+  wait_for 20 grep -q 'metrics and health' seen
+  port=$(sed -n 's/.*metrics and health on [^ ]*, port \([0-9]*\).*/\1/p' seen | tail -1)
+  curl -fsS "http://127.0.0.1:$port/metrics" >>seen
+  pid=$(pgrep -f 'enhance .*enhance-secret')
+  tr '\0' ' ' <"/proc/$pid/cmdline" >>seen
+  [ "$(cat "/proc/$pid/coredump_filter")" = 00000000 ]
+  kill "$pid"
+  [ "$(wc -l <seen)" -gt 100 ]
+  run ! grep -q 'source-pass' seen
+}
+
+@test "security: the program is built hardened" {
+  readelf -hW "$SLUICE" | grep -q 'Type: *DYN'
+  readelf -lW "$SLUICE" | grep -q GNU_RELRO
+  readelf -lW "$SLUICE" | grep GNU_STACK | grep -qv RWE
+  readelf -dW "$SLUICE" | grep -qE 'BIND_NOW|FLAGS_1.*NOW'
+  readelf -sW "$SLUICE" | grep -q __stack_chk_fail
+  if readelf -sW "$SLUICE" | grep -q __asan_init; then skip "the sanitizers bring checks of their own"; fi
+  readelf -sW "$SLUICE" | grep -qE '__(memcpy|snprintf|vsnprintf|fread)_chk'
+}
