@@ -371,13 +371,13 @@ static void an_ask_that_hangs_is_refused_and_the_others_are_answered(void **stat
 {
     struct play *p = *state;
     struct question qs[5] = {0};
-    opened_program(p, "seq", (struct exec_options){.timeout_ms = 700});
+    opened_program(p, "seq", (struct exec_options){.timeout_ms = 2000});
     for (int i = 0; i < 5; i++)
         submit(p, &qs[i], i, i == 1 ? SPAN_LIT("hang") : SPAN_LIT("fine"));
     wait_for(p, 5);
     for (int i = 0; i < 5; i++) {
         if (i == 1)
-            is_refused(&qs[i], "did not answer within 700 ms, 3 times");
+            is_refused(&qs[i], "did not answer within 2000 ms, 3 times");
         else
             is_length(&qs[i], 4);
     }
