@@ -1,24 +1,12 @@
 /* Any bytes as a post: nothing may crash, what passes must satisfy an independent reader, and a
  * splice must come back from a second scan as the same post with the new enrichment. The replay
- * test (fuzz_post_test.c) runs the same function over the corpus with every `make test`. */
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
+ * test (replay.c) runs the same function over the corpus with every `make test`. */
 #include <jansson.h>
 
 #include "lib/base/buf.h"
-#include "lib/base/mem.h"
 #include "lib/base/utf8.h"
 #include "lib/json/post.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define MUST(what)                                                                                 \
-    do {                                                                                           \
-        if (!(what))                                                                               \
-            mem_fail_system("trust in the scanner", #what);                                        \
-    } while (0)
+#include "tests/fuzz/fuzz.h"
 
 static bool jansson_knows_less(const json_error_t *e)
 {
@@ -64,11 +52,7 @@ static void check_splice(struct span value, const struct post *post)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    /* A copy of exactly this size, so that the sanitizer sees every byte read behind the end. */
-    char *copy = mem_alloc(size);
-    if (size > 0)
-        memcpy(copy, data, size);
-    struct span value = span_make(copy, size);
+    struct span value = fuzz_copy(data, size);
     check_against_jansson(value);
     struct post post;
     if (post_scan(value, &POST_LIMITS_DEFAULT, &post, NULL) == ST_OK) {
@@ -80,6 +64,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         MUST(utf8_valid(text.p, text.n) && text.n <= post.text.n);
         buf_fini(&text);
     }
-    mem_free(copy);
+    mem_free((char *)value.p);
     return 0;
 }
