@@ -1,5 +1,6 @@
 /* sluice topics: what is there, and how far the groups are; topics make: those of the pipeline, for
- * who starts stages in an order; topics reset: move a group. */
+ * who starts stages in an order; topics reset: move a group; topics retain: delete now what
+ * retention allows to. */
 #include <stdio.h>
 #include <string.h>
 
@@ -9,7 +10,7 @@
 
 struct topics_flags {
     const char *to;
-    bool dry_run;
+    bool dry_run, force;
 };
 
 static const struct option rows[] = {
@@ -23,8 +24,13 @@ static const struct option rows[] = {
      .fallback = "false",
      .flag_only = true,
      .help = "reset: only show what would change"},
+    {.key = "force",
+     OPTION_AT_BOOL(struct topics_flags, force),
+     .fallback = "false",
+     .flag_only = true,
+     .help = "retain: delete also what a group has not read yet"},
 };
-static const struct option_table flags = OPTION_TABLE("Reset", rows, struct topics_flags);
+static const struct option_table flags = OPTION_TABLE("Topics", rows, struct topics_flags);
 
 struct names {
     char **items;
@@ -191,36 +197,85 @@ static enum status reset(struct app *app, struct broker *broker, struct error *e
     return st;
 }
 
-static enum status run(struct app *app, struct error *err)
+/* --- retain --- */
+
+static enum status retain(struct app *app, struct broker *broker, struct error *err)
+{
+    const struct topics_flags *own = app->own;
+    const struct broker_options *opt = app->broker;
+    int64_t deleted = 0;
+    if (opt->retention_ms == 0 && opt->retention_bytes == 0)
+        return error_set(err, ST_FATAL, ERR_USAGE,
+                         "topics retain: say what may go: --retention-time or --retention-bytes");
+    if (strncmp(broker_name(broker), "sqlite:", 7) != 0)
+        return error_set(err, ST_FATAL, ERR_USAGE,
+                         "topics retain: Kafka deletes by itself, as its topics are set up");
+    enum status st = broker_retain(broker, own->force, &deleted, err);
+    if (st == ST_OK)
+        printf("%lld record(s) deleted\n", (long long)deleted);
+    return st;
+}
+
+/* --- verbs --- */
+
+static enum status make(struct app *app, struct broker *broker, struct error *err)
+{
+    enum status st = pipeline_make_topics(app, broker, TOPICS_ALL, 0, err);
+    return st == ST_OK ? list(broker, err) : st;
+}
+
+static enum status show(struct app *app, struct broker *broker, struct error *err)
+{
+    UNUSED(app);
+    return list(broker, err);
+}
+
+static const struct verb {
+    const char *name;
+    size_t arguments; /* with the verb itself */
+    enum status (*run)(struct app *app, struct broker *broker, struct error *err);
+} verbs[] = {{"", 0, show}, {"make", 1, make}, {"reset", 3, reset}, {"retain", 1, retain}};
+
+static const struct verb *find_verb(const struct app *app)
 {
     const struct topics_flags *own = app->own;
     size_t n = config_argument_count(app->cfg);
-    const char *verb = n > 0 ? config_argument(app->cfg, 0) : "";
-    bool is_reset = strcmp(verb, "reset") == 0, is_make = strcmp(verb, "make") == 0;
-    if (is_reset ? n != 3 || own->to == NULL : is_make ? n != 1 : n != 0)
+    const char *name = n > 0 ? config_argument(app->cfg, 0) : "";
+    for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++)
+        if (strcmp(verbs[i].name, name) == 0 && verbs[i].arguments == n &&
+            (verbs[i].run != reset || own->to != NULL))
+            return &verbs[i];
+    return NULL;
+}
+
+static enum status run(struct app *app, struct error *err)
+{
+    const struct verb *verb = find_verb(app);
+    if (verb == NULL)
         return error_set(err, ST_FATAL, ERR_USAGE,
-                         "usage: topics, topics make, or topics reset GROUP TOPIC --to PLACE");
+                         "usage: topics, topics make, topics reset GROUP TOPIC --to PLACE, or "
+                         "topics retain [--force]");
     struct broker *broker = NULL;
     enum status st = broker_open(app->broker, &broker, err);
-    if (st == ST_OK && is_make)
-        st = pipeline_make_topics(app, broker, TOPICS_ALL, 0, err);
     if (st == ST_OK)
-        st = is_reset ? reset(app, broker, err) : list(broker, err);
+        st = verb->run(app, broker, err);
     broker_close(broker);
     return st;
 }
 
 const struct command topics_command = {
     .name = "topics",
-    .summary = "list topics with counts and the lag of each group; make them; move a group",
-    .synopsis = "topics [make | reset GROUP TOPIC --to PLACE [--dry-run]] [OPTION]...",
+    .summary = "list topics with counts and the lag of each group; make, trim them; move a group",
+    .synopsis = "topics [make | reset GROUP TOPIC --to PLACE [--dry-run] | retain [--force]] "
+                "[OPTION]...",
     .examples = "  sluice topics\n"
                 "  sluice topics make --partitions 12\n"
                 "  sluice topics reset sluice-sink enhanced_posts --to start --dry-run\n"
-                "  sluice topics reset sluice-enhance raw_posts --to 2026-01-31T12:00:00Z\n\n",
+                "  sluice topics reset sluice-enhance raw_posts --to 2026-01-31T12:00:00Z\n"
+                "  sluice topics retain --retention-time 7d\n\n",
     .tables = {&general_option_table, &broker_option_table, &stage_option_table},
     .own = &flags,
     .max_arguments = 3,
-    .words = "make reset",
+    .words = "make reset retain",
     .run = run,
 };
