@@ -29,7 +29,7 @@ completed() {
   [ "$(completed sluice enhance --order '' | xargs)" = "partition key none" ]
   [ "$(completed sluice enhance --order = pa)" = partition ]
   [ "$(completed sluice sink --to js)" = jsonl ]
-  [ "$(completed sluice topics re)" = reset ]
+  [ "$(completed sluice topics rese)" = reset ]
 }
 
 @test "completion: bash offers files where a flag takes one" {
