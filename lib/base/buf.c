@@ -57,15 +57,15 @@ char *buf_reserve(struct buf *b, size_t n)
 {
     if (!fits(b, n))
         return NULL;
-    if (b->cap - b->n < n)
+    if (b->p == NULL || b->cap - b->n < n)
         grow(b, b->n + n);
     return b->p + b->n;
 }
 
 void buf_add(struct buf *b, const void *p, size_t n)
 {
-    char *to = buf_reserve(b, n);
-    if (to == NULL || n == 0)
+    char *to = n == 0 ? NULL : buf_reserve(b, n);
+    if (to == NULL)
         return;
     memcpy(to, p, n);
     b->n += n;

@@ -32,6 +32,8 @@ static size_t talk(struct span bytes, int patience_ms, char *reply, size_t max)
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     MUST(fd >= 0 && connect(fd, (struct sockaddr *)&at, sizeof at) == 0);
     MUST(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) == 0);
+    struct linger reset = {.l_onoff = 1}; /* leaves no TIME_WAIT behind: ports would run out */
+    MUST(setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset) == 0);
     ssize_t sent = send(fd, bytes.p, bytes.n, MSG_NOSIGNAL);
     (void)sent; /* it may have hung up already */
     shutdown(fd, SHUT_WR);
