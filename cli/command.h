@@ -61,7 +61,7 @@ void manual_print(FILE *out);
 extern const struct option_table *const all_tables[];
 extern const size_t all_table_count;
 
-/* The exit code that belongs to an error, as DESIGN's contract and docs/OPERATIONS list them. */
+/* The exit code that belongs to an error, as DESIGN's contract and docs/DELIVERY.md list them. */
 int exit_code_of(enum error_kind kind);
 
 #endif

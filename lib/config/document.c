@@ -2,6 +2,7 @@
  * recurse or expand. libyaml 0.2: yaml_parser_parse(3) events; marks count lines from 0. */
 #include "lib/config/document.h"
 
+#include <assert.h>
 #include <string.h>
 #include <yaml.h>
 
@@ -79,7 +80,9 @@ static enum status add_node(struct builder *b, const yaml_event_t *event, enum n
 static enum status take_key(struct builder *b, const yaml_event_t *event, struct error *err)
 {
     const char *key = copy_text(b, event);
-    for (const struct node *n = parent_of(b)->first; n != NULL; n = n->next)
+    const struct node *map = parent_of(b);
+    assert(map != NULL); /* keys stand in maps only */
+    for (const struct node *n = map->first; n != NULL; n = n->next)
         if (strcmp(n->key, key) == 0)
             return error_set(err, ST_FATAL, ERR_CONFIG, "%s line %zu: %.100s stands on line %d too",
                              b->name, event->start_mark.line + 1, key, n->line);

@@ -255,12 +255,14 @@ struct slot *window_next(struct window *win)
     if (win->front == win->tail)
         return NULL;
     struct slot *slot = win->ring[win->front & win->mask].slot;
+    assert(slot != NULL); /* Ensures 1 */
     return slot->state == SLOT_ASKING ? NULL : slot;
 }
 
 void window_sent(struct window *win)
 {
     struct slot *slot = window_next(win);
+    assert(slot != NULL); /* the caller was given it */
     if (win->order != ORDER_PARTITION) {
         win->ready.first = slot->next;
         if (win->ready.first == NULL)

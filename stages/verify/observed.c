@@ -2,6 +2,7 @@
  * compared as the text that tap prints, so the log's lines need not be read as JSON. */
 #include "stages/verify/observed.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -160,9 +161,10 @@ void observed_begin(struct observed *o, int topic, const struct sweep *now)
 /* What was seen and is not among the records that were read now. */
 static void miss(const struct log *log, const struct sight *sight, struct verdict *v)
 {
-    bool known = sight->partition < log->now->count;
-    const struct watermark *bounds = known ? &log->now->log[sight->partition] : NULL;
-    if (known && (sight->offset >= bounds->end || sight->offset < bounds->start))
+    assert(log->now != NULL); /* observed_begin was called */
+    const struct watermark *bounds =
+        sight->partition < log->now->count ? &log->now->log[sight->partition] : NULL;
+    if (bounds != NULL && (sight->offset >= bounds->end || sight->offset < bounds->start))
         v->of[I4].undecided++; /* written after verify had begun, or removed by retention */
     else
         verdict_fail(v, I4, log->topic, sight->partition, sight->offset,

@@ -1,4 +1,5 @@
 /* Consumer groups and their positions, seen from outside. */
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -99,6 +100,7 @@ static enum status group_result(const rd_kafka_group_result_t **groups, size_t n
 static enum status take_positions(const rd_kafka_topic_partition_list_t *list, const char *group,
                                   struct position *ret, int32_t count, struct error *err)
 {
+    assert(list != NULL);
     for (int i = 0; i < list->cnt; i++)
         if (list->elems[i].err != RD_KAFKA_RESP_ERR_NO_ERROR)
             return kafka_error(err, list->elems[i].err, NULL, "kafka: positions of group '%s'",
@@ -161,6 +163,7 @@ static void send_alter(rd_kafka_t *rk, rd_kafka_AdminOptions_t *opt, rd_kafka_qu
 static enum status check_partitions(const rd_kafka_topic_partition_list_t *list, const char *group,
                                     struct error *err)
 {
+    assert(list != NULL);
     for (int i = 0; i < list->cnt; i++) {
         rd_kafka_resp_err_t code = list->elems[i].err;
         if (code == RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID) /* how brokers say "has members" */
