@@ -105,6 +105,22 @@ enum status broker_topic_ensure(struct broker *b, const char *topic, enum topic_
     return b->ops->topic_ensure(b->ctx, topic, kind, partitions, ret_made, err);
 }
 
+enum status broker_topic_keeps(struct broker *b, const char *topic, bool *ret, struct error *err)
+{
+    if (b->ops->topic_keeps != NULL)
+        return b->ops->topic_keeps(b->ctx, topic, ret, err);
+    *ret = true;
+    return ST_OK;
+}
+
+enum status broker_cluster(struct broker *b, char **ret, struct error *err)
+{
+    if (b->ops->cluster != NULL)
+        return b->ops->cluster(b->ctx, ret, err);
+    *ret = mem_strdup("");
+    return ST_OK;
+}
+
 enum status broker_topics(struct broker *b, void (*fn)(void *, const char *, int32_t), void *arg,
                           struct error *err)
 {

@@ -112,6 +112,10 @@ void broker_print_versions(FILE *out);
 /* The URL without secrets, for messages. Borrowed. */
 const char *broker_name(const struct broker *broker);
 
+/* What the cluster is called by itself, whatever addresses it has: Kafka's cluster id, "" on
+ * sqlite, where the file is the broker. Caller owns *ret. Any thread; blocks up to the time-out. */
+enum status broker_cluster(struct broker *broker, char **ret, struct error *err) MUST_CHECK;
+
 /* How long to wait for more outputs before a commit: the option, or what suits the broker. */
 int64_t broker_commit_interval_ms(const struct broker *broker);
 
@@ -128,6 +132,11 @@ enum topic_kind { TOPIC_PLAIN, TOPIC_COMPACTED };
  * `partitions` > 0 overrides). *ret_made says whether it was made. */
 enum status broker_topic_ensure(struct broker *broker, const char *topic, enum topic_kind kind,
                                 int32_t partitions, bool *ret_made, struct error *err) MUST_CHECK;
+
+/* Whether the topic keeps the last record of each key for ever and nothing else has to go: on Kafka
+ * cleanup.policy=compact. True where that may not be asked; on sqlite always. */
+enum status broker_topic_keeps(struct broker *broker, const char *topic, bool *ret,
+                               struct error *err) MUST_CHECK;
 
 /* Calls fn for each topic (internal ones left out), ordered by name. */
 enum status broker_topics(struct broker *broker,

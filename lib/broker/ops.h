@@ -25,6 +25,9 @@ struct broker_ops {
     enum status (*partitions)(void *ctx, const char *topic, int32_t *ret_count, struct error *err);
     enum status (*topic_ensure)(void *ctx, const char *topic, enum topic_kind kind,
                                 int32_t partitions, bool *ret_made, struct error *err);
+    enum status (*topic_keeps)(void *ctx, const char *topic, bool *ret,
+                               struct error *err);                    /* NULL: true */
+    enum status (*cluster)(void *ctx, char **ret, struct error *err); /* NULL: "" */
     enum status (*topics)(void *ctx, void (*fn)(void *, const char *, int32_t), void *arg,
                           struct error *err);
     enum status (*groups)(void *ctx, void (*fn)(void *, const char *, int), void *arg,

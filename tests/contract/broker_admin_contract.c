@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "lib/base/clock.h"
+#include "lib/base/mem.h"
 #include "tests/contract/broker_play.h"
 
 static void watermarks_tell_where_a_log_begins_and_ends(void **state)
@@ -39,6 +40,24 @@ static void a_topic_is_made_once_and_listed(void **state)
     assert_int_equal(count, 2);
     assert_int_equal(broker_partitions(broker, "there-is-no-such-topic", &count, &err), ST_OK);
     assert_int_equal(count, 0);
+}
+
+static void a_compacted_topic_keeps_its_records_and_the_cluster_its_name(void **state)
+{
+    struct play *s = *state;
+    struct error err = {0};
+    bool made = false, keeps = false;
+    char *first = NULL, *second = NULL;
+    struct broker *broker = s->scene.broker;
+    assert_int_equal(broker_topic_ensure(broker, s->group, TOPIC_COMPACTED, 3, &made, &err), ST_OK);
+    assert_true(made); /* any other name will do */
+    assert_int_equal(broker_topic_keeps(broker, s->group, &keeps, &err), ST_OK);
+    assert_true(keeps);
+    assert_int_equal(broker_cluster(broker, &first, &err), ST_OK);
+    assert_int_equal(broker_cluster(broker, &second, &err), ST_OK);
+    assert_string_equal(first, second);
+    mem_free(first);
+    mem_free(second);
 }
 
 struct listing {
@@ -216,6 +235,9 @@ int broker_contract_admin(void)
         cmocka_unit_test_setup_teardown(watermarks_tell_where_a_log_begins_and_ends, play_setup,
                                         play_teardown),
         cmocka_unit_test_setup_teardown(a_topic_is_made_once_and_listed, play_setup, play_teardown),
+        cmocka_unit_test_setup_teardown(
+            a_compacted_topic_keeps_its_records_and_the_cluster_its_name, play_setup,
+            play_teardown),
         cmocka_unit_test_setup_teardown(topics_are_listed_in_order, play_setup, play_teardown),
         cmocka_unit_test_setup_teardown(groups_are_listed_with_their_live_members, play_setup,
                                         play_teardown),

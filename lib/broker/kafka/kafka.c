@@ -22,6 +22,11 @@ static enum status try_metadata(void *arg, struct error *err)
     return st;
 }
 
+struct ask_cluster {
+    struct kafka *kafka;
+    char *id;
+};
+
 static enum status open_broker(void *ctx, const struct broker_options *opt, const char *rest,
                                struct error *err)
 {
@@ -47,6 +52,30 @@ static void close_broker(void *ctx)
     if (kafka->lock_made)
         pthread_mutex_destroy(&kafka->lock);
     mem_free(kafka->servers);
+}
+
+static enum status try_cluster(void *arg, struct error *err)
+{
+    struct ask_cluster *ask = arg;
+    rd_kafka_t *rk = NULL;
+    enum status st = kafka_lookup(ask->kafka, LOOKUP_COMMITTED, &rk, err);
+    char *id = st == ST_OK ? rd_kafka_clusterid(rk, 2000) : NULL;
+    if (st == ST_OK && id == NULL)
+        st = kafka_error(err, RD_KAFKA_RESP_ERR__TIMED_OUT, NULL, "kafka: the cluster's id");
+    if (id != NULL) {
+        ask->id = mem_strdup(id);
+        rd_kafka_mem_free(rk, id);
+    }
+    return st;
+}
+
+static enum status cluster(void *ctx, char **ret, struct error *err)
+{
+    struct ask_cluster ask = {.kafka = ctx};
+    enum status st = kafka_retry(ctx, try_cluster, &ask, err);
+    if (st == ST_OK)
+        *ret = ask.id;
+    return st;
 }
 
 /* Kafka deletes by itself, as the topic is set up. */
@@ -77,6 +106,8 @@ const struct broker_ops kafka_broker_ops = {
     .close = close_broker,
     .partitions = kafka_partitions,
     .topic_ensure = kafka_topic_ensure,
+    .topic_keeps = kafka_topic_keeps,
+    .cluster = cluster,
     .topics = kafka_topics,
     .groups = kafka_groups,
     .watermarks = kafka_watermarks,

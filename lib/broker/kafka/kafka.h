@@ -103,6 +103,10 @@ enum status kafka_topic_filled(struct kafka *kafka, const char *topic, bool *ret
 enum status kafka_topic_limit(struct kafka *kafka, const char *topic, int64_t *ret,
                               struct error *err) MUST_CHECK;
 
+/* A setting of a topic, or NULL when it may not be asked. Caller owns *ret. */
+enum status kafka_topic_setting(struct kafka *kafka, const char *topic, const char *name,
+                                char **ret, struct error *err) MUST_CHECK;
+
 /* Runs an admin request that `send` puts on a queue, and hands the result event back (caller
  * destroys it). */
 enum status kafka_admin(struct kafka *kafka,
@@ -116,6 +120,7 @@ enum status kafka_admin(struct kafka *kafka,
 enum status kafka_partitions(void *ctx, const char *topic, int32_t *ret_count, struct error *err);
 enum status kafka_topic_ensure(void *ctx, const char *topic, enum topic_kind kind,
                                int32_t partitions, bool *ret_made, struct error *err);
+enum status kafka_topic_keeps(void *ctx, const char *topic, bool *ret, struct error *err);
 enum status kafka_topics(void *ctx, void (*fn)(void *, const char *, int32_t), void *arg,
                          struct error *err);
 enum status kafka_watermarks(void *ctx, const char *topic, struct watermark *ret, int32_t count,

@@ -257,7 +257,7 @@ enum status kafka_topic_filled(struct kafka *kafka, const char *topic, bool *ret
     return st;
 }
 
-/* --- how large may a record be? --- */
+/* --- settings of a topic --- */
 
 static void send_describe(rd_kafka_t *rk, rd_kafka_AdminOptions_t *opt, rd_kafka_queue_t *queue,
                           void *arg)
@@ -267,30 +267,51 @@ static void send_describe(rd_kafka_t *rk, rd_kafka_AdminOptions_t *opt, rd_kafka
     rd_kafka_ConfigResource_destroy(res);
 }
 
-static int64_t limit_of(const rd_kafka_event_t *event)
+static const char *setting_in(const rd_kafka_event_t *event, const char *name)
 {
     size_t n = 0, entries = 0;
     const rd_kafka_DescribeConfigs_result_t *result =
         rd_kafka_event_DescribeConfigs_result((rd_kafka_event_t *)event);
     const rd_kafka_ConfigResource_t **res = rd_kafka_DescribeConfigs_result_resources(result, &n);
     if (n == 0 || rd_kafka_ConfigResource_error(res[0]) != RD_KAFKA_RESP_ERR_NO_ERROR)
-        return DEFAULT_MAX_MESSAGE_BYTES; /* no ACL for DESCRIBE_CONFIGS */
+        return NULL; /* no ACL for DESCRIBE_CONFIGS */
     const rd_kafka_ConfigEntry_t **entry = rd_kafka_ConfigResource_configs(res[0], &entries);
     for (size_t i = 0; i < entries; i++)
-        if (strcmp(rd_kafka_ConfigEntry_name(entry[i]), "max.message.bytes") == 0)
-            return strtoll(rd_kafka_ConfigEntry_value(entry[i]), NULL, 10);
-    return DEFAULT_MAX_MESSAGE_BYTES;
+        if (strcmp(rd_kafka_ConfigEntry_name(entry[i]), name) == 0)
+            return rd_kafka_ConfigEntry_value(entry[i]);
+    return NULL;
 }
 
-enum status kafka_topic_limit(struct kafka *kafka, const char *topic, int64_t *ret,
-                              struct error *err)
+enum status kafka_topic_setting(struct kafka *kafka, const char *topic, const char *name,
+                                char **ret, struct error *err)
 {
     rd_kafka_event_t *event = NULL;
     enum status st = kafka_admin(kafka, send_describe, RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS,
                                  (void *)topic, "settings of a topic", &event, err);
     if (st != ST_OK)
         return st;
-    *ret = limit_of(event);
+    *ret = mem_strdup(setting_in(event, name));
     rd_kafka_event_destroy(event);
     return ST_OK;
+}
+
+enum status kafka_topic_limit(struct kafka *kafka, const char *topic, int64_t *ret,
+                              struct error *err)
+{
+    char *text = NULL;
+    enum status st = kafka_topic_setting(kafka, topic, "max.message.bytes", &text, err);
+    if (st == ST_OK)
+        *ret = text == NULL ? DEFAULT_MAX_MESSAGE_BYTES : strtoll(text, NULL, 10);
+    mem_free(text);
+    return st;
+}
+
+enum status kafka_topic_keeps(void *ctx, const char *topic, bool *ret, struct error *err)
+{
+    char *text = NULL;
+    enum status st = kafka_topic_setting(ctx, topic, "cleanup.policy", &text, err);
+    if (st == ST_OK)
+        *ret = text == NULL || strcmp(text, "compact") == 0;
+    mem_free(text);
+    return st;
 }
