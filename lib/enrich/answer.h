@@ -29,8 +29,8 @@ void answer_drop(struct kept_answer *kept); /* NULL is accepted */
 const struct answer *answer_of(const struct kept_answer *kept);
 size_t answer_size(const struct kept_answer *kept); /* bytes of memory */
 
-/* As JSON, for the topic of answers and for cassettes. ST_REJECT: the text is none. Spans of the
- * result point into *text, which the caller ends. */
+/* As one JSON object, for the topic of answers and for cassettes. ST_REJECT: the text is none.
+ * Spans of the result point into *text, which the caller ends. */
 void answer_write(const struct answer *answer, const char *model, struct buf *out);
 enum status answer_read(struct span json, struct answer *ret, struct buf *text,
                         struct error *err) MUST_CHECK;

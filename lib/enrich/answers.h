@@ -24,12 +24,16 @@
 struct answers;
 struct answers_client;
 
-/* Somewhere else where answers are kept, before they count as stored: the topic of answers.
- * `append` is called on the thread that stores; it hands `token` back to answers_appended, on any
- * thread, when the record is acknowledged there. */
+/* Where answers are kept for all processes: a log, such as the topic of answers, whose last record
+ * of a question counts. An answer counts as stored when the journal has it; the file is then a copy
+ * of the log, written only by what is read back from it, in its order.
+ *
+ * `append` is called on a loop's thread. It hands `token` back, on any thread, to answers_appended
+ * when the record is acknowledged, or to answers_unappended when it never will be. */
 struct answers_journal {
     void *arg;
-    void (*append)(void *arg, const struct question *q, struct kept_answer *kept, void *token);
+    void (*append)(void *arg, const struct question *q, const struct answer *answer,
+                   const char *model, void *token);
 };
 
 enum answers_news { NEWS_ANSWERED, NEWS_LEADS };
@@ -40,6 +44,7 @@ struct waiter {
     struct question question;
     void (*told)(struct waiter *w, enum answers_news news, const struct answer *answer);
     bool ignore_refusal; /* a remembered refusal is no answer for this one */
+    const char *model;   /* who answered, for people who read the journal; may be NULL */
 
     /* of answers.c */
     enum { WAITER_OUT, WAITER_LEADS, WAITER_STORING, WAITER_FOLLOWS, WAITER_MAILED } state;
@@ -47,10 +52,11 @@ struct waiter {
     struct waiter *prev, *next; /* among the followers, or in the mailbox */
     struct kept_answer *mail;
     bool leads_by_mail;
+    uint64_t seen; /* how many were learnt when it looked last */
 };
 
 struct answers_counts {
-    uint64_t hits, misses, coalesced, races, stored;
+    uint64_t hits, misses, coalesced, races, stored, learnt;
 };
 
 /* `path`: the file; NULL: memory only. sync_full: safe against power loss too. Errors: ERR_IO,
@@ -59,13 +65,26 @@ enum status answers_open(const struct answers_options *opt, const char *path, bo
                          struct answers **ret, struct error *err) MUST_CHECK;
 void answers_close(struct answers *a); /* after its clients; what is queued is stored first */
 
-/* From now on answers go there too; before the first client. */
+/* From now on answers go there; before the first client. Needs a file. */
 void answers_set_journal(struct answers *a, const struct answers_journal *journal);
 void answers_appended(struct answers *a, void *token);
+void answers_unappended(struct answers *a,
+                        void *token); /* nobody is told: it can be bought again */
 
-/* An answer that somebody else stored: known from now on. Durable at the next return of
- * answers_flush, with `note` (a text such as positions, may be NULL) in the same step. */
+/* The journal will never take this one: it counts as refused instead. *ret is what is to be
+ * appended in its place, valid until the token goes. */
+void answers_append_refused(struct answers *a, void *token, enum reason reason, const char *why,
+                            const struct answer **ret);
+
+/* What was read from the journal, in its order. All of it is in the file at the next return of
+ * answers_flush, with `note` (a text such as positions, may be NULL) in the same step. Without a
+ * file: kept in memory. */
 void answers_learn(struct answers *a, const struct question *q, const struct answer *answer);
+void answers_unlearn(struct answers *a, const struct question *q); /* deleted there */
+
+/* The same for a record that this process appended. False: its answer is not in memory; call again
+ * with the answer, as read. */
+bool answers_learn_own(struct answers *a, const struct question *q, const struct answer *answer);
 enum status answers_flush(struct answers *a, const char *note, struct error *err) MUST_CHECK;
 
 /* The last note, or NULL. Caller owns it (mem_free). */
@@ -86,6 +105,10 @@ enum answers_found { FOUND_HIT, FOUND_JOINED, FOUND_LEADS };
  * owes a settle or a leave. */
 enum answers_found answers_find(struct answers_client *c, struct waiter *w,
                                 const struct answer **ret);
+
+/* A leader that has not begun to ask looks again: what somebody else stored meanwhile need not be
+ * bought. True: as HIT, the waiter is out and followers are told. */
+bool answers_look_again(struct answers_client *c, struct waiter *w, const struct answer **ret);
 
 /* The leader's verdict. keep: remember it; else only those who wait now are told. */
 void answers_settle(struct answers_client *c, struct waiter *w, const struct answer *answer,

@@ -18,12 +18,26 @@ static const char schema[] =
     "CREATE TABLE IF NOT EXISTS spent(period TEXT PRIMARY KEY, nano INTEGER NOT NULL) WITHOUT "
     "ROWID;";
 
-enum { GET, PUT, REPLACE, NOTE, READ_NOTE, SPEND, SPENT, BEGIN, COMMIT, ROLLBACK, STATEMENTS };
+enum {
+    GET,
+    PUT,
+    REPLACE,
+    DELETE,
+    NOTE,
+    READ_NOTE,
+    SPEND,
+    SPENT,
+    BEGIN,
+    COMMIT,
+    ROLLBACK,
+    STATEMENTS
+};
 static const char *const texts[STATEMENTS] = {
     [GET] = "SELECT reason, answer, tokens_in, tokens_out, cost_nano, attempts, at_ms FROM answers "
             "WHERE question = ?1",
     [PUT] = "INSERT OR IGNORE INTO answers VALUES(?1,?2,?3,?4,?5,?6,?7,?8)",
     [REPLACE] = "INSERT OR REPLACE INTO answers VALUES(?1,?2,?3,?4,?5,?6,?7,?8)",
+    [DELETE] = "DELETE FROM answers WHERE question = ?1",
     [NOTE] = "INSERT OR REPLACE INTO notes VALUES(?1,?2)",
     [READ_NOTE] = "SELECT text FROM notes WHERE name = ?1",
     [SPEND] = "INSERT INTO spent SELECT ?1, max(0, ?2) WHERE ?2 <= ?3 ON CONFLICT(period) DO "
@@ -226,6 +240,12 @@ enum status answers_file_put(struct answers_file *f, const struct question *q,
     enum status res = step(f, replace ? REPLACE : PUT, "be written", err);
     *ret_known = res == ST_OK && sqlite3_changes(f->db) == 0;
     return res;
+}
+
+enum status answers_file_delete(struct answers_file *f, const struct question *q, struct error *err)
+{
+    sqlite3_bind_blob(f->statements[DELETE], 1, q->key, QUESTION_BYTES, SQLITE_STATIC);
+    return step(f, DELETE, "be written", err);
 }
 
 enum status answers_file_note(struct answers_file *f, const char *name, const char *text,

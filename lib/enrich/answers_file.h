@@ -29,6 +29,8 @@ enum status answers_file_begin(struct answers_file *f, struct error *err) MUST_C
 enum status answers_file_put(struct answers_file *f, const struct question *q,
                              const struct answer *answer, bool replace, bool *ret_known,
                              struct error *err) MUST_CHECK;
+enum status answers_file_delete(struct answers_file *f, const struct question *q,
+                                struct error *err) MUST_CHECK;
 enum status answers_file_note(struct answers_file *f, const char *name, const char *text,
                               struct error *err) MUST_CHECK;
 enum status answers_file_commit(struct answers_file *f, struct error *err) MUST_CHECK;

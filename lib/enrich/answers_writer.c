@@ -16,22 +16,22 @@
 enum { BATCH_MAX = 1000, TRY_AGAIN_MS = 200 };
 static const char note_name[] = "journal";
 
-struct put {
-    struct put *next;
+struct queued {
+    struct queued *next;
     struct question q;
     struct kept_answer *kept;
-    bool replaces, learnt, known;
+    enum put put;
+    bool known;
 };
 
 struct answers_writer {
     struct answers_file *file;
-    answers_announce_fn announce;
+    answers_stored_fn stored_fn;
     void *arg;
-    struct answers_journal journal;
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t work, flushed;
-    struct put *first, *last; /* to be stored */
+    struct queued *first, *last; /* to be stored */
     char *note;
     uint64_t queued, done; /* puts so far: done follows queued */
     bool stopping, broken;
@@ -41,12 +41,12 @@ struct answers_writer {
 
 /* --- the thread --- */
 
-static struct put *take_all(struct answers_writer *w, char **ret_note, uint64_t *ret_upto)
+static struct queued *take_all(struct answers_writer *w, char **ret_note, uint64_t *ret_upto)
 {
     pthread_mutex_lock(&w->lock);
     while (w->first == NULL && w->note == NULL && !w->stopping)
         pthread_cond_wait(&w->work, &w->lock);
-    struct put *first = w->first;
+    struct queued *first = w->first;
     *ret_note = w->note;
     *ret_upto = w->queued;
     w->first = w->last = NULL;
@@ -55,12 +55,29 @@ static struct put *take_all(struct answers_writer *w, char **ret_note, uint64_t 
     return first;
 }
 
-static enum status store(struct answers_writer *w, struct put *first, const char *note,
+/* Whoever lost a race holds the same answer as everybody else from now on. */
+static enum status put_one(struct answers_writer *w, struct queued *p, struct error *err)
+{
+    struct kept_answer *older = NULL;
+    if (p->put == PUT_DELETES)
+        return answers_file_delete(w->file, &p->q, err);
+    enum status st =
+        answers_file_put(w->file, &p->q, answer_of(p->kept), p->put != PUT_OURS, &p->known, err);
+    if (st == ST_OK && p->known)
+        st = answers_file_get(w->file, &p->q, &older, err);
+    if (st == ST_OK && older != NULL) {
+        answer_drop(p->kept);
+        p->kept = older;
+    }
+    return st;
+}
+
+static enum status store(struct answers_writer *w, struct queued *first, const char *note,
                          struct error *err)
 {
     enum status st = answers_file_begin(w->file, err);
-    for (struct put *p = first; p != NULL && st == ST_OK; p = p->next)
-        st = answers_file_put(w->file, &p->q, answer_of(p->kept), p->replaces, &p->known, err);
+    for (struct queued *p = first; p != NULL && st == ST_OK; p = p->next)
+        st = put_one(w, p, err);
     if (st == ST_OK && note != NULL)
         st = answers_file_note(w->file, note_name, note, err);
     if (st == ST_OK && POINT_FAILS("answers.commit"))
@@ -90,7 +107,7 @@ static bool is_stopping(struct answers_writer *w)
     return stopping;
 }
 
-static bool store_in_the_end(struct answers_writer *w, struct put *first, const char *note)
+static bool store_in_the_end(struct answers_writer *w, struct queued *first, const char *note)
 {
     struct error err;
     while (store(w, first, note, &err) != ST_OK) {
@@ -103,17 +120,17 @@ static bool store_in_the_end(struct answers_writer *w, struct put *first, const 
     return true;
 }
 
-static void finish(struct answers_writer *w, struct put *first, bool stored)
+static void finish(struct answers_writer *w, struct queued *first, bool stored)
 {
     while (first != NULL) {
-        struct put *p = first;
+        struct queued *p = first;
         first = p->next;
-        if (stored && !p->learnt) {
+        if (stored && (p->put == PUT_OURS || p->put == PUT_REPLACES))
             atomic_fetch_add_explicit(&w->stored, 1, memory_order_relaxed);
-            if (p->known && !p->replaces)
-                atomic_fetch_add_explicit(&w->races, 1, memory_order_relaxed);
-            w->announce(w->arg, &p->q, p->kept, true);
-        }
+        if (stored && p->known)
+            atomic_fetch_add_explicit(&w->races, 1, memory_order_relaxed);
+        if (stored)
+            w->stored_fn(w->arg, &p->q, p->kept, p->put);
         answer_drop(p->kept);
         mem_free(p);
     }
@@ -126,7 +143,7 @@ static void *run(void *arg)
     for (;;) {
         char *note;
         uint64_t upto;
-        struct put *first = take_all(w, &note, &upto);
+        struct queued *first = take_all(w, &note, &upto);
         if (first == NULL && note == NULL)
             return NULL;
         finish(w, first, store_in_the_end(w, first, note));
@@ -140,7 +157,7 @@ static void *run(void *arg)
 
 /* --- the others --- */
 
-static void enqueue(struct answers_writer *w, struct put *p)
+static void enqueue(struct answers_writer *w, struct queued *p)
 {
     pthread_mutex_lock(&w->lock);
     p->next = NULL;
@@ -151,36 +168,13 @@ static void enqueue(struct answers_writer *w, struct put *p)
     pthread_mutex_unlock(&w->lock);
 }
 
-static struct put *put_new(const struct question *q, struct kept_answer *kept)
+void answers_writer_put(struct answers_writer *w, const struct question *q,
+                        struct kept_answer *kept, enum put put)
 {
-    struct put *p = mem_zalloc(sizeof *p);
+    struct queued *p = mem_zalloc(sizeof *p);
     p->q = *q;
     p->kept = kept;
-    return p;
-}
-
-void answers_writer_put(struct answers_writer *w, const struct question *q,
-                        struct kept_answer *kept, bool replaces)
-{
-    struct put *p = put_new(q, kept);
-    p->replaces = replaces;
-    if (w->journal.append != NULL)
-        w->journal.append(w->journal.arg, &p->q, kept, p);
-    else
-        enqueue(w, p);
-}
-
-void answers_writer_appended(struct answers_writer *w, void *token)
-{
-    enqueue(w, token);
-}
-
-void answers_writer_learn(struct answers_writer *w, const struct question *q,
-                          struct kept_answer *kept)
-{
-    struct put *p = put_new(q, kept);
-    p->learnt = true;
-    p->replaces = true; /* the last record of a key counts, as in a compacted topic */
+    p->put = put;
     enqueue(w, p);
 }
 
@@ -224,7 +218,7 @@ bool answers_writer_broken(struct answers_writer *w, struct error *err)
     return broken;
 }
 
-enum status answers_writer_open(const char *path, bool sync_full, answers_announce_fn announce,
+enum status answers_writer_open(const char *path, bool sync_full, answers_stored_fn stored,
                                 void *arg, struct answers_writer **ret, struct error *err)
 {
     struct answers_file *file = NULL;
@@ -233,7 +227,7 @@ enum status answers_writer_open(const char *path, bool sync_full, answers_announ
         return st;
     struct answers_writer *w = mem_zalloc(sizeof *w);
     w->file = file;
-    w->announce = announce;
+    w->stored_fn = stored;
     w->arg = arg;
     pthread_mutex_init(&w->lock, NULL);
     pthread_cond_init(&w->work, NULL);
@@ -243,11 +237,6 @@ enum status answers_writer_open(const char *path, bool sync_full, answers_announ
         mem_fail_system("threads", strerror(rc));
     *ret = w;
     return ST_OK;
-}
-
-void answers_writer_set_journal(struct answers_writer *w, const struct answers_journal *journal)
-{
-    w->journal = *journal;
 }
 
 void answers_writer_close(struct answers_writer *w)

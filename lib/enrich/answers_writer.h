@@ -9,31 +9,30 @@
 
 struct answers_writer;
 
-typedef void (*answers_announce_fn)(void *arg, const struct question *q, struct kept_answer *kept,
-                                    bool keep);
+/* OURS: an answer that is there already stays, and is what is reported (a race of two processes
+ * that share the file). REPLACES: ours, and the older one is known. LEARNT, READ_BACK: from a
+ * journal, somebody else's or our own, where the last one counts. DELETES: no answer. */
+enum put { PUT_OURS, PUT_REPLACES, PUT_LEARNT, PUT_READ_BACK, PUT_DELETES };
 
-/* `announce` runs on the thread. */
-enum status answers_writer_open(const char *path, bool sync_full, answers_announce_fn announce,
+/* On the thread; the file has it. */
+typedef void (*answers_stored_fn)(void *arg, const struct question *q, struct kept_answer *kept,
+                                  enum put put);
+
+enum status answers_writer_open(const char *path, bool sync_full, answers_stored_fn stored,
                                 void *arg, struct answers_writer **ret,
                                 struct error *err) MUST_CHECK;
 void answers_writer_close(struct answers_writer *w); /* stores what is queued; NULL is accepted */
 
-void answers_writer_set_journal(struct answers_writer *w, const struct answers_journal *journal);
-
-/* Takes the hold. `replaces`: an older verdict is known to be there. */
+/* Takes the hold (NULL with PUT_DELETES). */
 void answers_writer_put(struct answers_writer *w, const struct question *q,
-                        struct kept_answer *kept, bool replaces);
-void answers_writer_appended(struct answers_writer *w, void *token);
+                        struct kept_answer *kept, enum put put);
 
-/* Somebody else's: stored without being announced. Takes the hold. */
-void answers_writer_learn(struct answers_writer *w, const struct question *q,
-                          struct kept_answer *kept);
-
-/* Returns when everything put or learnt before (journal apart) is in the file, and the note. */
+/* Returns when everything put before is in the file, and the note. */
 enum status answers_writer_flush(struct answers_writer *w, const char *note,
                                  struct error *err) MUST_CHECK;
 char *answers_writer_note(struct answers_writer *w);
 
+/* Of OURS and REPLACES. */
 void answers_writer_count(struct answers_writer *w, uint64_t *ret_stored, uint64_t *ret_races);
 bool answers_writer_broken(struct answers_writer *w, struct error *err);
 

@@ -181,6 +181,8 @@ static bool try_start(struct paid *p, struct purchase *b, int64_t *ret_wait_ms)
     *ret_wait_ms = -1;
     if (p->open >= p->link->opt.governor.concurrency_max)
         return false; /* the next one that is stored rings */
+    if (paid_known(b))
+        return true;
     for (int i = b->endpoint; i < p->link->endpoint_count; i++) {
         int64_t wait_ms = -1;
         enum money money = hold_money(p, b, i, &wait_ms);

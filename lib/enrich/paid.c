@@ -48,7 +48,7 @@ static struct purchase *purchase_take(struct paid *p, struct ask *ask)
     b->ask = ask;
     b->state = PURCHASE_FREE;
     b->attempts = b->failures = b->endpoint = 0;
-    b->repaired = b->leads = false;
+    b->repaired = b->leads = b->known = false;
     b->tokens_in = b->tokens_out = b->cost_nano = 0;
     b->deadline_us = 0;
     ask->owner = b;
@@ -100,7 +100,7 @@ static void deliver(struct purchase *b, const struct answer *answer)
 {
     struct ask *ask = b->ask;
     if (ask != NULL) {
-        clear_cost(ask, b->leads ? CACHE_MISS : CACHE_COALESCED);
+        clear_cost(ask, b->known ? CACHE_HIT : b->leads ? CACHE_MISS : CACHE_COALESCED);
         ask->tokens_in = b->tokens_in;
         ask->tokens_out = b->tokens_out;
         ask->cost_usd = (double)b->cost_nano / 1e9;
@@ -162,6 +162,19 @@ void paid_pass(struct purchase *b)
     purchase_give_back(b);
     if (ask != NULL)
         ask->done(ask);
+}
+
+/* Not inside submit, which has just looked and must not end an ask. */
+bool paid_known(struct purchase *b)
+{
+    struct paid *p = b->paid;
+    const struct answer *answer;
+    if (p->client == NULL || p->submitting || !answers_look_again(p->client, &b->waiter, &answer))
+        return false;
+    paid_unqueue(p, b);
+    b->known = true;
+    deliver(b, answer);
+    return true;
 }
 
 static void lead(struct purchase *b)
@@ -250,6 +263,7 @@ static enum status find(struct paid *p, struct purchase *b)
         return ST_AGAIN;
     }
     b->waiter.ignore_refusal = b->ask->redriven;
+    b->waiter.model = p->ops->model(p->ctx, 0);
     switch (answers_find(p->client, &b->waiter, &answer)) {
     case FOUND_HIT:
         return hit(b, answer);

@@ -37,7 +37,8 @@ struct purchase {
     int endpoint; /* the first that may be used: moves on when the budget says cheaper */
     int attempts, failures;
     bool repaired, leads;
-    bool open; /* from the begin of its call until its answer is stored: could be paid twice */
+    bool known; /* somebody else stored the answer before we asked */
+    bool open;  /* from the begin of its call until its answer is stored: could be paid twice */
     int64_t tokens_in, tokens_out, cost_nano; /* of all calls for this question */
 };
 
@@ -104,6 +105,9 @@ void paid_reject(struct purchase *b, enum reason reason, struct span text);
 
 /* Give the purchase back; its waiter has left, nobody is told. */
 void paid_drop(struct purchase *b);
+
+/* Whether somebody else has stored the answer since we looked: then it is not bought. */
+bool paid_known(struct purchase *b);
 
 /* The budget lets it pass without an answer. */
 void paid_pass(struct purchase *b);
