@@ -127,6 +127,7 @@ void pipeline_close(struct pipeline *p)
     http_stop(p->http);
     for (int i = 0; i < atomic_load(&p->started); i++)
         stage_free(p->stages[i]);
+    journal_free(p->journal);
     answering_close(p->engine);
     broker_close(p->broker);
     instance_close(&p->instance);
@@ -159,19 +160,36 @@ enum status pipeline_start_source(struct pipeline *p, struct stage **ret, struct
     return start(p, &source_ops, &p->source, 1, ret, err);
 }
 
+static enum status start_journal(struct pipeline *p, const struct answering *how, struct error *err)
+{
+    struct stage *stage;
+    if (!answering_needs_journal(how, p->engine))
+        return ST_OK;
+    p->journal = journal_new(p->engine->answers);
+    return start(p, &journal_ops, p->journal, 1, &stage, err);
+}
+
 enum status pipeline_start_enhance(struct pipeline *p, struct stage **ret, struct error *err)
 {
     struct app *app = p->app;
+    char *cluster = NULL;
+    enum status st = broker_cluster(p->broker, &cluster, err);
     struct answering how = {.opt = app->enrich,
                             .chain = config_tree(app->cfg, "enrichers"),
                             .broker = broker_name(p->broker),
                             .stage = app->stage,
                             .instance = p->instance.name,
+                            .cluster = cluster,
                             .sync_full = app->broker->sqlite_sync != 0};
-    enum status st = answering_open(&how, &p->engine, err);
+    if (st == ST_OK)
+        st = answering_open(&how, &p->engine, err);
+    if (st == ST_OK)
+        st = start_journal(p, &how, err);
+    mem_free(cluster);
     if (st != ST_OK)
         return st;
-    p->enhance = (struct enhance_setup){.opt = app->enhance, .engine = p->engine};
+    p->enhance =
+        (struct enhance_setup){.opt = app->enhance, .engine = p->engine, .journal = p->journal};
     return start(p, &enhance_ops, &p->enhance, (int)app->stage->workers, ret, err);
 }
 
@@ -260,7 +278,7 @@ static void announce_end(struct pipeline *p)
 
 enum status pipeline_stop(struct pipeline *p, struct error *err)
 {
-    const struct stage_ops *const flow[] = {&source_ops, &enhance_ops, &sink_ops};
+    const struct stage_ops *const flow[] = {&source_ops, &enhance_ops, &journal_ops, &sink_ops};
     enum status st = ST_OK;
     announce_end(p);
     for (size_t f = 0; f < sizeof flow / sizeof *flow; f++) {

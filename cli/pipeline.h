@@ -14,7 +14,7 @@
 #include "stages/sink/sink.h"
 #include "stages/source/source.h"
 
-enum { PIPELINE_STAGES_MAX = 3 };
+enum { PIPELINE_STAGES_MAX = 4 };
 
 /* Topics that a stage reads and writes, and which it therefore may have to make. */
 enum {
@@ -40,7 +40,8 @@ struct pipeline {
     struct sink_tally tally;
     struct source_setup source;
     struct enhance_setup enhance;
-    struct engine *engine; /* of enhance; NULL where it does not run */
+    struct engine *engine;   /* of enhance; NULL where it does not run */
+    struct journal *journal; /* of its answers; NULL without Kafka, or when nothing is paid */
     struct sink_setup sink;
 };
 

@@ -12,12 +12,16 @@ struct answering {
     const char *broker; /* broker_name, or NULL: no broker (the filter) */
     const struct stage_options *stage;
     const char *instance; /* with a Kafka broker */
+    const char *cluster;  /* the same: what it is called by itself */
     bool sync_full;
 };
 
 /* Caller owns *ret (answering_close). */
 enum status answering_open(const struct answering *how, struct engine **ret,
                            struct error *err) MUST_CHECK;
+
+/* Whether its answers belong to a journal: a Kafka broker, and something is kept. */
+bool answering_needs_journal(const struct answering *how, const struct engine *engine);
 
 /* Closes the engine; what could not be written goes to the log. NULL is accepted. */
 void answering_close(struct engine *engine);

@@ -5,7 +5,8 @@
  *     commit   hand the batch over with the positions, when it is due
  *     release  (when it is durable) give the records' bytes back
  *
- * Ensures: a batch is opened by the first output that is ready, so nothing is asked for inside an
+ * Ensures: nothing is asked before the answers of the partitions' former owners are known (barred);
+ * a batch is opened by the first output that is ready, so nothing is asked for inside an
  * open transaction; a slot is sent only when all before it have been; what an abort takes back is
  * sent again from the slots, never read or asked again. */
 #include <assert.h>
@@ -97,7 +98,7 @@ static bool take_some(struct enhance *e, struct window *win)
 static bool take(struct enhance *e)
 {
     bool more = false;
-    if (e->stopping)
+    if (e->stopping || e->barred)
         return false;
     for (int round = 0; round < TAKE_ROUNDS && (round == 0 || more); round++) {
         more = false;

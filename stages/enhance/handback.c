@@ -55,7 +55,12 @@ void enhance_assign(struct enhance *e, const struct position *pos, size_t n, uin
     }
     log_line(LOG_INFO, "enhance", "worker %d: %zu partition(s) of %s assigned", e->w.index, n,
              e->w.env->opt->raw_topic);
-    worker_ready(&e->w, true);
+    if (e->gate != NULL) { /* what was asked before we came is not asked again */
+        e->barred = true;
+        journal_gate_shut(e->gate);
+    } else {
+        worker_ready(&e->w, true);
+    }
     enhance_schedule(e);
 }
 

@@ -35,7 +35,7 @@ static const struct {
 #undef ROW
 };
 enum { ROWS = sizeof rows / sizeof *rows };
-_Static_assert(ROWS + 2 <= SPENDING_COUNTERS, "room for every row, stored and races");
+_Static_assert(ROWS + 3 <= SPENDING_COUNTERS, "room for every row, stored, races and learnt");
 
 static void copy_endpoints(struct spending *s)
 {
@@ -66,6 +66,7 @@ static void copy(struct spending *s)
         answers_count(s->engine->answers, &counts);
     atomic_store_explicit(&s->counters[ROWS]->value, counts.stored, memory_order_relaxed);
     atomic_store_explicit(&s->counters[ROWS + 1]->value, counts.races, memory_order_relaxed);
+    atomic_store_explicit(&s->counters[ROWS + 2]->value, counts.learnt, memory_order_relaxed);
     copy_endpoints(s);
 }
 
@@ -116,6 +117,8 @@ void spending_open(struct spending *s, struct metrics *m, struct engine *engine,
         metrics_counter(m, "sluice_answers_stored_total", "", "Answers made durable");
     s->counters[ROWS + 1] = metrics_counter(m, "sluice_answers_races_total", "",
                                             "Questions that two processes asked at the same time");
+    s->counters[ROWS + 2] = metrics_counter(m, "sluice_answers_learnt_total", "",
+                                            "Answers of other processes read from their topic");
     open_endpoints(s, m);
     s->timer = loop_timer_new(loop, on_timer, s);
     loop_timer_start(s->timer, COPY_MS);

@@ -74,6 +74,14 @@ static void on_commit_time(void *arg)
     enhance_schedule(arg);
 }
 
+static void on_gate(void *arg)
+{
+    struct enhance *e = arg;
+    e->barred = false;
+    worker_ready(&e->w, true);
+    enhance_schedule(e);
+}
+
 static void on_give_up_time(void *arg)
 {
     struct enhance *e = arg;
@@ -156,6 +164,8 @@ static enum status enhance_open(struct worker *w, struct error *err)
     e->give_up_timer = loop_timer_new(w->loop, on_give_up_time, e);
     open_metrics(e);
     enum status st = enricher_open(setup->engine, w->loop, &e->enricher, err);
+    if (setup->journal != NULL)
+        e->gate = journal_gate_open(setup->journal, w->loop, on_gate, e);
     if (st == ST_OK) {
         if (enricher_is_paid(e->enricher))
             spending_open(&e->spending, w->env->metrics, setup->engine,
@@ -182,6 +192,7 @@ static void enhance_close(struct worker *w)
         enhance_drop(e, i);
     reader_close(e->reader);
     enricher_close(e->enricher);
+    journal_gate_close(e->gate);
     slot_pool_fini(&e->pool);
     output_fini(&e->out);
     spending_close(&e->spending);

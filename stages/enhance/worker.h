@@ -35,10 +35,12 @@ struct enhance {
     struct record recs[TAKE_MAX];
     struct loop_idle *more; /* runs the pump once more, without sleeping */
     struct loop_timer *commit_timer, *give_up_timer;
-    bool blocked;  /* the writer said ST_AGAIN: wait for writable */
-    bool stopping; /* take nothing new, finish, end */
-    bool revoking; /* an answer is owed to the reader */
-    bool given_up; /* the time for asks of leaving partitions is over */
+    struct journal_gate *gate; /* NULL: no journal */
+    bool barred;               /* take nothing: answers of former owners are still being read */
+    bool blocked;              /* the writer said ST_AGAIN: wait for writable */
+    bool stopping;             /* take nothing new, finish, end */
+    bool revoking;             /* an answer is owed to the reader */
+    bool given_up;             /* the time for asks of leaving partitions is over */
     size_t batch_records;
     int64_t batch_since_ns;
     int64_t commit_interval_ns;
