@@ -46,7 +46,6 @@ static enum answers_found find_in_memory(struct answers_client *c, struct waiter
         e->replaces = e->kept != NULL;
         entry_forget(s, e);
         e->asked = true;
-        e->rival = false;
         e->leader = w;
         w->state = WAITER_LEADS;
     }
@@ -137,7 +136,8 @@ static void announce(struct answers *a, const struct question *q, struct kept_an
         entry_tell_all(e, kept);
         if (keep)
             entry_keep(a, s, e, kept);
-        entry_tidy(s, e);
+        else
+            entry_tidy(s, e);
     }
     pthread_mutex_unlock(&s->lock);
 }
@@ -147,7 +147,7 @@ static void on_stored(void *arg, const struct question *q, struct kept_answer *k
     struct answers *a = arg;
     if (put == PUT_OURS || put == PUT_REPLACES)
         announce(a, q, kept, true);
-    else if (put == PUT_READ_BACK)
+    else if (put == PUT_READ_BACK || put == PUT_READ_BACK_REPLACES)
         answers_in_file(a, q);
     else if (put == PUT_LEARNT) /* from now on a look into the file finds it */
         atomic_fetch_add_explicit(&a->learnt, 1, memory_order_relaxed);
@@ -236,7 +236,6 @@ void answers_count(struct answers *a, struct answers_counts *ret)
     if (a->writer != NULL)
         answers_writer_count(a->writer, &ret->stored, &ret->races);
     ret->stored += value_of(&a->stored);
-    ret->races += value_of(&a->races);
     ret->learnt = value_of(&a->learnt);
 }
 

@@ -2,8 +2,8 @@
  * order, our own records too. So two replicas that have read to the same offset hold the same.
  *
  * An answer of ours is in memory, and stays there, from its acknowledgement until its record was
- * read back and is in the file. A record of somebody else that comes between our asking and our
- * own record is a race: both paid, ours is behind it and counts. */
+ * read back and is in the file. If the file has an answer by then that ours was not to replace,
+ * somebody else's record stands before ours: a race, which whoever came later counts. */
 #include "lib/enrich/answers_table.h"
 
 #include <assert.h>
@@ -39,8 +39,6 @@ static void set_pending(struct answers *a, const struct question *q, struct kept
     if (first) {
         e->unread++;
         e->pins++;
-        if (e->rival)
-            count(&a->races);
     }
     pthread_mutex_unlock(&s->lock);
 }
@@ -115,29 +113,16 @@ void answers_unappended(struct answers *a, void *token)
 
 /* --- and back --- */
 
-/* What is asked about goes on: whoever leads looks again before it calls. */
-static void learn_rival(struct answers *a, struct shard *s, struct entry *e,
-                        struct kept_answer *kept)
-{
-    if (e->unread > 0) {
-        if (!e->rival)
-            count(&a->races);
-        e->rival = true;
-    } else if (e->asked) {
-        e->rival = true;
-    } else if (e->kept != NULL) {
-        entry_keep(a, s, e, kept);
-    }
-}
-
+/* What is asked about goes on: whoever leads looks again before it calls. What waits to be read
+ * back stands behind this one in the log. */
 static void learn_in_memory(struct answers *a, const struct question *q, struct kept_answer *kept)
 {
     struct shard *s = table_shard(a, q);
     pthread_mutex_lock(&s->lock);
     struct entry *e = table_find(s, q);
-    if (e != NULL)
-        learn_rival(a, s, e, kept);
-    else if (a->writer == NULL)
+    if (e != NULL && e->kept != NULL && e->unread == 0)
+        entry_keep(a, s, e, kept);
+    else if (e == NULL && a->writer == NULL)
         entry_keep(a, s, table_add(s, q), kept);
     pthread_mutex_unlock(&s->lock);
 }
@@ -167,7 +152,7 @@ void answers_unlearn(struct answers *a, const struct question *q)
 
 /* The answer of ours whose record was read, if it is in memory and no later one follows. */
 static struct kept_answer *read_back(struct answers *a, struct shard *s, struct entry *e,
-                                     bool *ret_known)
+                                     bool *ret_known, bool *ret_replaces)
 {
     *ret_known = e != NULL && e->unread > 0;
     if (!*ret_known)
@@ -176,11 +161,10 @@ static struct kept_answer *read_back(struct answers *a, struct shard *s, struct 
         entry_unpin(a, s, e);
         return NULL;
     }
-    if (e->pending != NULL || !e->asked)
-        e->rival = false;
     if (e->pending != NULL)
         pending_is_stored(a, s, e);
     *ret_known = e->kept != NULL;
+    *ret_replaces = e->replaces;
     return e->kept == NULL ? NULL : answer_hold(e->kept);
 }
 
@@ -190,13 +174,13 @@ bool answers_learn_own(struct answers *a, const struct question *q, const struct
         answers_writer_put(a->writer, q, answer_keep(answer), PUT_READ_BACK);
         return true;
     }
-    bool known = false;
+    bool known = false, replaces = false;
     struct shard *s = table_shard(a, q);
     pthread_mutex_lock(&s->lock);
-    struct kept_answer *kept = read_back(a, s, table_find(s, q), &known);
+    struct kept_answer *kept = read_back(a, s, table_find(s, q), &known, &replaces);
     pthread_mutex_unlock(&s->lock);
     if (kept != NULL)
-        answers_writer_put(a->writer, q, kept, PUT_READ_BACK);
+        answers_writer_put(a->writer, q, kept, replaces ? PUT_READ_BACK_REPLACES : PUT_READ_BACK);
     return known;
 }
 

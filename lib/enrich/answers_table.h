@@ -38,7 +38,6 @@ struct entry {
     struct kept_answer *pending; /* settled and appended, not acknowledged */
     int unread;                  /* records of ours that were not read back yet */
     int pins;                    /* the same, until they are in the file: it stays in memory */
-    bool rival;                  /* somebody else's record came between asking and reading ours */
 };
 
 struct shard {
@@ -57,7 +56,7 @@ struct answers {
     struct answers_journal journal;
     struct shard shards[SHARDS];
     atomic_uint_fast64_t hits, misses, coalesced;
-    atomic_uint_fast64_t stored, races, learnt; /* by the journal */
+    atomic_uint_fast64_t stored, learnt; /* by the journal */
 };
 
 struct answers_client {
@@ -76,7 +75,8 @@ struct entry *table_find(struct shard *s, const struct question *q); /* or NULL 
 struct entry *table_add(struct shard *s, const struct question *q);
 void table_clear(struct shard *s); /* frees all of it; nobody waits any more */
 
-/* The entry's answer; the one it had goes. Its memory counts as used last. */
+/* The entry's answer; the one it had goes. It counts as used last, and may be gone at once if
+ * memory is short: not to be used afterwards unless it is pinned. */
 void entry_keep(struct answers *a, struct shard *s, struct entry *e, struct kept_answer *kept);
 void entry_forget(struct shard *s, struct entry *e); /* its answer only */
 void entry_touch(struct shard *s, struct entry *e);

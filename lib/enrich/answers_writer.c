@@ -56,20 +56,28 @@ static struct queued *take_all(struct answers_writer *w, char **ret_note, uint64
 }
 
 /* Whoever lost a race holds the same answer as everybody else from now on. */
-static enum status put_one(struct answers_writer *w, struct queued *p, struct error *err)
+static enum status take_older(struct answers_writer *w, struct queued *p, struct error *err)
 {
     struct kept_answer *older = NULL;
-    if (p->put == PUT_DELETES)
-        return answers_file_delete(w->file, &p->q, err);
-    enum status st =
-        answers_file_put(w->file, &p->q, answer_of(p->kept), p->put != PUT_OURS, &p->known, err);
-    if (st == ST_OK && p->known)
-        st = answers_file_get(w->file, &p->q, &older, err);
-    if (st == ST_OK && older != NULL) {
+    enum status st = answers_file_get(w->file, &p->q, &older, err);
+    if (st == ST_OK) {
         answer_drop(p->kept);
         p->kept = older;
     }
     return st;
+}
+
+static enum status put_one(struct answers_writer *w, struct queued *p, struct error *err)
+{
+    bool ignored, careful = p->put == PUT_OURS || p->put == PUT_READ_BACK;
+    if (p->put == PUT_DELETES)
+        return answers_file_delete(w->file, &p->q, err);
+    enum status st = answers_file_put(w->file, &p->q, answer_of(p->kept), !careful, &p->known, err);
+    if (st != ST_OK || !p->known)
+        return st;
+    if (p->put == PUT_OURS)
+        return take_older(w, p, err);
+    return answers_file_put(w->file, &p->q, answer_of(p->kept), true, &ignored, err);
 }
 
 static enum status store(struct answers_writer *w, struct queued *first, const char *note,

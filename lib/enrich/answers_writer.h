@@ -9,10 +9,18 @@
 
 struct answers_writer;
 
-/* OURS: an answer that is there already stays, and is what is reported (a race of two processes
- * that share the file). REPLACES: ours, and the older one is known. LEARNT, READ_BACK: from a
- * journal, somebody else's or our own, where the last one counts. DELETES: no answer. */
-enum put { PUT_OURS, PUT_REPLACES, PUT_LEARNT, PUT_READ_BACK, PUT_DELETES };
+/* OURS: an answer that is there already stays, and is what is reported: a race of two processes
+ * that share the file. REPLACES: ours, and the older one is known. From a journal, where the last
+ * one counts: LEARNT, somebody else's; READ_BACK, our own: an answer that is there already was a
+ * race; READ_BACK_REPLACES: and the older one was known. DELETES: no answer. */
+enum put {
+    PUT_OURS,
+    PUT_REPLACES,
+    PUT_LEARNT,
+    PUT_READ_BACK,
+    PUT_READ_BACK_REPLACES,
+    PUT_DELETES,
+};
 
 /* On the thread; the file has it. */
 typedef void (*answers_stored_fn)(void *arg, const struct question *q, struct kept_answer *kept,
