@@ -2,21 +2,7 @@
 # The engine of paid answers with the real binary, a real HTTP server with scripted faults, and the
 # embedded broker.
 load lib.bash
-
-# llm [FLAG...]: starts the server; $LLM is its base URL.
-llm() {
-  start "$(dirname "$SLUICE")/llm_server" --port-file port "$@" >llm.log
-  wait_for 10 test -s port
-  LLM=http://127.0.0.1:$(cat port)/v1
-}
-
-stat_of() {
-  curl -s "${LLM%/v1}/stats" | jq -r ".$1"
-}
-
-script() {
-  curl -s -X POST "${LLM%/v1}/script" -d "$1" >script.log
-}
+load llm.bash
 
 enrich() {
   "$SLUICE" enrich --enricher openai --llm-url "$LLM" "$@"

@@ -1,0 +1,52 @@
+# For tests with the scripted LLM server, and with the topic of answers on Kafka; loaded after
+# lib.bash.
+
+# llm [FLAG...]: starts the server; $LLM is its base URL.
+llm() {
+  start "$(dirname "$SLUICE")/llm_server" --port-file port "$@" >llm.log
+  wait_for 10 test -s port
+  LLM=http://127.0.0.1:$(cat port)/v1
+}
+
+# stat_of MEMBER: what the server has counted.
+stat_of() {
+  curl -s "${LLM%/v1}/stats" | jq -r ".$1"
+}
+
+# script JSON: changes what the server does.
+script() {
+  curl -s -X POST "${LLM%/v1}/script" -d "$1" >script.log
+}
+
+# metric PORT NAME: the sum of its samples; 0 when it is not there.
+metric() {
+  curl -s "http://127.0.0.1:$1/metrics" | awk -v n="$2" '$0 !~ /^#/ && $1 ~ "^" n "(\\{|$)" { s += $2 } END { print s + 0 }'
+}
+
+# texts N D: N posts with D different texts, the same ones far apart.
+texts() {
+  awk -v n="$1" -v d="$2" 'BEGIN { for (i = 1; i <= n; i++) printf "{\"id\":%d,\"text\":\"text %d\"}\n", i, i % d }'
+}
+
+# --- Kafka ---
+
+kafka_setup() {
+  [ -n "${SLUICE_TEST_KAFKA:-}" ] || skip "no Kafka: SLUICE_TEST_KAFKA is not set"
+  T=a$RANDOM$RANDOM
+  export SLUICE_BROKER=kafka://$SLUICE_TEST_KAFKA
+  export SLUICE_RAW_TOPIC=raw_$T SLUICE_ENHANCED_TOPIC=enhanced_$T SLUICE_DEAD_TOPIC=dead_$T
+  export SLUICE_ANSWERS_TOPIC=answers_$T SLUICE_GROUP=enhance_$T SLUICE_SESSION_TIMEOUT=6s
+}
+
+# again N: the next runs see all posts anew, as a group of their own with outputs of their own.
+again() {
+  export SLUICE_GROUP=enhance_${T}_$1 SLUICE_ENHANCED_TOPIC=enhanced_${T}_$1
+}
+
+records() {
+  kcat -C -b "$SLUICE_TEST_KAFKA" -t "$SLUICE_ANSWERS_TOPIC" -o beginning -e -q -f "${1:-%k\n}"
+}
+
+committed() {
+  kcat -C -b "$SLUICE_TEST_KAFKA" -t "$SLUICE_ENHANCED_TOPIC" -o beginning -e -q -X isolation.level=read_committed
+}
