@@ -165,8 +165,8 @@ static enum status start_journal(struct pipeline *p, const struct answering *how
     struct stage *stage;
     if (!answering_needs_journal(how, p->engine))
         return ST_OK;
-    p->journal = journal_new(p->engine->answers);
-    return start(p, &journal_ops, p->journal, 1, &stage, err);
+    enum status st = journal_new(p->engine->answers, &p->journal, err);
+    return st != ST_OK ? st : start(p, &journal_ops, p->journal, 1, &stage, err);
 }
 
 enum status pipeline_start_enhance(struct pipeline *p, struct stage **ret, struct error *err)

@@ -280,6 +280,7 @@ struct writer_config {
     const char *topics[WRITER_TOPICS_MAX]; /* must exist */
     size_t topic_count;
     enum delivery delivery;
+    bool gather;          /* batches are small: nothing needs to leave before its commit */
     const char *instance; /* with group and worker: the identity that fences a zombie of ours */
     const char *group;    /* NULL without positions (source: name of the feed) */
     int worker;

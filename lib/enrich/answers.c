@@ -82,6 +82,8 @@ static bool look_into_file(struct answers_client *c, struct waiter *w, const str
 {
     struct kept_answer *kept = NULL;
     struct error ignored;
+    if (c->a->filter != NULL && !answers_filter_may_have(c->a->filter, &w->question))
+        return false;
     if (c->file == NULL || answers_file_get(c->file, &w->question, &kept, &ignored) != ST_OK)
         return false;
     if (is_good(c->a, w, answer_of(kept))) {
@@ -97,7 +99,7 @@ enum answers_found answers_find(struct answers_client *c, struct waiter *w,
                                 const struct answer **ret)
 {
     w->client = c;
-    w->seen = atomic_load_explicit(&c->a->learnt, memory_order_relaxed);
+    w->seen = atomic_load_explicit(&c->a->learnt, memory_order_acquire);
     enum answers_found found = find_in_memory(c, w, ret);
     if (found == FOUND_LEADS && look_into_file(c, w, ret))
         return FOUND_HIT;
@@ -111,7 +113,7 @@ enum answers_found answers_find(struct answers_client *c, struct waiter *w,
 bool answers_look_again(struct answers_client *c, struct waiter *w, const struct answer **ret)
 {
     assert(w->state == WAITER_LEADS);
-    uint64_t learnt = atomic_load_explicit(&c->a->learnt, memory_order_relaxed);
+    uint64_t learnt = atomic_load_explicit(&c->a->learnt, memory_order_acquire);
     if (c->a->journal.append != NULL && learnt == w->seen)
         return false;
     w->seen = learnt;
@@ -145,12 +147,14 @@ static void announce(struct answers *a, const struct question *q, struct kept_an
 static void on_stored(void *arg, const struct question *q, struct kept_answer *kept, enum put put)
 {
     struct answers *a = arg;
+    if (a->filter != NULL) /* before anybody may look for it there */
+        answers_filter_add(a->filter, q);
     if (put == PUT_OURS || put == PUT_REPLACES)
         announce(a, q, kept, true);
     else if (put == PUT_READ_BACK || put == PUT_READ_BACK_REPLACES)
         answers_in_file(a, q);
     else if (put == PUT_LEARNT) /* from now on a look into the file finds it */
-        atomic_fetch_add_explicit(&a->learnt, 1, memory_order_relaxed);
+        atomic_fetch_add_explicit(&a->learnt, 1, memory_order_release);
 }
 
 void answers_settle(struct answers_client *c, struct waiter *w, const struct answer *answer,
@@ -273,6 +277,7 @@ void answers_close(struct answers *a)
     if (a == NULL)
         return;
     answers_writer_close(a->writer);
+    answers_filter_free(a->filter);
     for (int i = 0; i < SHARDS; i++) {
         struct shard *s = &a->shards[i];
         table_clear(s);

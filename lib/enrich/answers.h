@@ -65,8 +65,9 @@ enum status answers_open(const struct answers_options *opt, const char *path, bo
                          struct answers **ret, struct error *err) MUST_CHECK;
 void answers_close(struct answers *a); /* after its clients; what is queued is stored first */
 
-/* From now on answers go there; before the first client. Needs a file. */
-void answers_set_journal(struct answers *a, const struct answers_journal *journal);
+/* From now on answers go there; before the first client. Needs a file, which nobody else writes. */
+enum status answers_set_journal(struct answers *a, const struct answers_journal *journal,
+                                struct error *err) MUST_CHECK;
 void answers_appended(struct answers *a, void *token);
 void answers_unappended(struct answers *a,
                         void *token); /* nobody is told: it can be bought again */

@@ -48,6 +48,10 @@ static const char *const texts[STATEMENTS] = {
     [ROLLBACK] = "ROLLBACK",
 };
 
+/* Keys are hashes, so each put lands on a page of its own: pages should stay in memory while they
+ * are written again and again, and checkpoints should find many changes of a page as one. */
+static const char room[] = "PRAGMA cache_size=-32768; PRAGMA wal_autocheckpoint=4000";
+
 struct answers_file {
     sqlite3 *db;
     char *path;
@@ -136,6 +140,8 @@ enum status answers_file_open(const char *path, bool sync_full, struct answers_f
     if (st == ST_OK)
         st = run(f, "PRAGMA journal_mode=WAL; PRAGMA temp_store=MEMORY; PRAGMA mmap_size=0", err);
     if (st == ST_OK)
+        st = run(f, room, err);
+    if (st == ST_OK)
         st = run(f, sync_full ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL", err);
     if (st == ST_OK)
         st = make_schema_once(f, err);
@@ -202,6 +208,25 @@ enum status answers_file_get(struct answers_file *f, const struct question *q,
     }
     sqlite3_reset(st);
     return res;
+}
+
+enum status answers_file_each(struct answers_file *f, void (*count)(void *arg, int64_t n),
+                              void (*fn)(void *arg, const struct question *q), void *arg,
+                              struct error *err)
+{
+    sqlite3_stmt *st = NULL;
+    int rc = sqlite3_prepare_v2(f->db, "SELECT question FROM answers", -1, &st, NULL);
+    count(arg, pragma(f, "SELECT count(*) FROM answers"));
+    while (rc == SQLITE_OK && (rc = sqlite3_step(st)) == SQLITE_ROW) {
+        struct question q;
+        if (sqlite3_column_bytes(st, 0) == QUESTION_BYTES) {
+            memcpy(q.key, sqlite3_column_blob(st, 0), QUESTION_BYTES);
+            fn(arg, &q);
+        }
+        rc = SQLITE_OK;
+    }
+    sqlite3_finalize(st);
+    return rc == SQLITE_DONE ? ST_OK : fail(f, "be read", err);
 }
 
 static enum status step(struct answers_file *f, int which, const char *what, struct error *err)

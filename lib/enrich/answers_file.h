@@ -23,6 +23,11 @@ void answers_file_close(struct answers_file *f);
 enum status answers_file_get(struct answers_file *f, const struct question *q,
                              struct kept_answer **ret, struct error *err) MUST_CHECK;
 
+/* Calls fn with every question, and before the first with how many there are. */
+enum status answers_file_each(struct answers_file *f, void (*count)(void *arg, int64_t n),
+                              void (*fn)(void *arg, const struct question *q), void *arg,
+                              struct error *err) MUST_CHECK;
+
 /* Several puts and a note between begin and commit are one step. *ret_known: an answer was there
  * already; it stays unless `replace`. */
 enum status answers_file_begin(struct answers_file *f, struct error *err) MUST_CHECK;

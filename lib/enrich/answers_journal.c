@@ -20,10 +20,30 @@ static void count(atomic_uint_fast64_t *counter)
     atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
 }
 
-void answers_set_journal(struct answers *a, const struct answers_journal *journal)
+static void make_filter(void *arg, int64_t known)
+{
+    struct answers *a = arg;
+    a->filter = answers_filter_new(known);
+}
+
+static void add_to_filter(void *arg, const struct question *q)
+{
+    struct answers *a = arg;
+    answers_filter_add(a->filter, q);
+}
+
+enum status answers_set_journal(struct answers *a, const struct answers_journal *journal,
+                                struct error *err)
 {
     assert(a->writer != NULL);
-    a->journal = *journal;
+    struct answers_file *file = NULL;
+    enum status st = answers_file_open(a->path, a->sync_full, &file, err);
+    if (st == ST_OK)
+        st = answers_file_each(file, make_filter, add_to_filter, a, err);
+    answers_file_close(file);
+    if (st == ST_OK)
+        a->journal = *journal;
+    return st;
 }
 
 /* --- there --- */

@@ -172,7 +172,8 @@ static void start(struct replica *r)
         fail_msg("%s", err.text);
     r->life++;
     if (r->world->journal) {
-        answers_set_journal(r->answers, &(struct answers_journal){.arg = r, .append = on_append});
+        const struct answers_journal journal = {.arg = r, .append = on_append};
+        assert_int_equal(answers_set_journal(r->answers, &journal, &err), ST_OK);
         char *note = answers_note(r->answers);
         r->read = r->flushed = note == NULL ? 0 : (int)strtol(note, NULL, 10);
         mem_free(note);

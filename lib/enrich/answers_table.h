@@ -19,6 +19,7 @@
 
 #include "lib/enrich/answers.h"
 #include "lib/enrich/answers_file.h"
+#include "lib/enrich/answers_filter.h"
 #include "lib/enrich/answers_writer.h"
 
 enum { SHARDS = 16, BUCKETS_FIRST = 64 };
@@ -54,6 +55,7 @@ struct answers {
     bool sync_full;
     struct answers_writer *writer; /* NULL: memory only */
     struct answers_journal journal;
+    struct answers_filter *filter; /* what the file may know; NULL: others write it too */
     struct shard shards[SHARDS];
     atomic_uint_fast64_t hits, misses, coalesced;
     atomic_uint_fast64_t stored, learnt; /* by the journal */

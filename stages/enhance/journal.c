@@ -11,7 +11,7 @@
 
 /* --- the journal --- */
 
-struct journal *journal_new(struct answers *answers)
+enum status journal_new(struct answers *answers, struct journal **ret, struct error *err)
 {
     struct journal *j = mem_zalloc(sizeof *j);
     uint64_t id = 0;
@@ -20,8 +20,13 @@ struct journal *journal_new(struct answers *answers)
     snprintf(j->by, sizeof j->by, ",\"by\":\"%016llx\"}", (unsigned long long)id);
     pthread_mutex_init(&j->lock, NULL);
     j->answers = answers;
-    answers_set_journal(answers, &(struct answers_journal){.arg = j, .append = journal_append});
-    return j;
+    const struct answers_journal there = {.arg = j, .append = journal_append};
+    enum status st = answers_set_journal(answers, &there, err);
+    if (st == ST_OK)
+        *ret = j;
+    else
+        journal_free(j);
+    return st;
 }
 
 void journal_free(struct journal *j)
@@ -115,12 +120,13 @@ static void on_bell(void *arg)
     journal_settle(jw);
 }
 
-/* What is deleted by time or size there would be bought again. */
+/* Of one partition: every replica reads all of it anyway, and a request for each of many would cost
+ * more than the answers. What is deleted by time or size there would be bought again. */
 static enum status make_topic(struct journal_worker *jw, bool *ret_made, struct error *err)
 {
     struct broker *broker = jw->w.env->broker;
     bool keeps = true;
-    enum status st = broker_topic_ensure(broker, jw->topic, TOPIC_COMPACTED, 0, ret_made, err);
+    enum status st = broker_topic_ensure(broker, jw->topic, TOPIC_COMPACTED, 1, ret_made, err);
     if (st == ST_OK && !*ret_made)
         st = broker_topic_keeps(broker, jw->topic, &keeps, err);
     if (st == ST_OK && !keeps)

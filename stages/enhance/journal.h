@@ -24,7 +24,8 @@ struct journal;
 struct journal_gate;
 
 /* `answers` is borrowed, has a file and no clients yet. */
-struct journal *journal_new(struct answers *answers);
+enum status journal_new(struct answers *answers, struct journal **ret,
+                        struct error *err) MUST_CHECK;
 
 /* What was not acknowledged is forgotten. After the clients of `answers`, before answers_close.
  * NULL is accepted. */

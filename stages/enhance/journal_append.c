@@ -175,6 +175,7 @@ enum status append_open(struct journal_worker *jw, struct error *err)
         .topics = {jw->topic},
         .topic_count = 1,
         .delivery = AT_LEAST_ONCE, /* a repeated record says the same again */
+        .gather = true,
         .instance = jw->w.env->instance,
         .group = "answers",
         .events = {.arg = jw,

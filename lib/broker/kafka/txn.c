@@ -12,7 +12,13 @@
 #include "lib/base/point.h"
 #include "lib/broker/kafka/writer.h"
 
-enum { FLUSH_SLICE_MS = 100, CALL_MS = 10000, REFENCE_WINDOW_MS = 300000, CHECK_EVERY_MS = 30000 };
+enum {
+    GATHER_MS = 20,
+    FLUSH_SLICE_MS = 100,
+    CALL_MS = 10000,
+    REFENCE_WINDOW_MS = 300000,
+    CHECK_EVERY_MS = 30000
+};
 
 /* --- lanes --- */
 
@@ -67,6 +73,9 @@ static enum status lane_conf(struct kafka_writer *w, struct kafka_lane *lane, rd
     if (st != ST_OK)
         return st;
     st = set_limits(w, conf, err);
+    if (st == ST_OK &&
+        w->gather) /* a flush does not wait so long; but not each record is a request */
+        st = set_number(conf, "linger.ms", GATHER_MS, err);
     if (st == ST_OK && w->transactional) {
         snprintf(id, sizeof id, "%s.%d", w->id, lane->number);
         st = kafka_conf_set(conf, "transactional.id", id, err);

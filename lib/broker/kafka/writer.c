@@ -376,6 +376,7 @@ static void set_up(struct kafka_writer *w, struct kafka *kafka, struct kafka_rea
     w->transactional = cfg->delivery == EXACTLY_ONCE && reader != NULL;
     w->id = mem_printf("sluice.%s.%s.%d", cfg->group, cfg->instance, cfg->worker);
     w->trace_txn = kafka->opt->trace_txn;
+    w->gather = cfg->gather;
     w->transaction_timeout_ms = transaction_timeout(kafka->opt);
     w->checked_ms = clock_mono_ms();
     w->commit.writer = w;

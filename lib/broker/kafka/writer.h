@@ -51,7 +51,7 @@ struct kafka_writer {
     bool transactional;
     char *id; /* "sluice.<group>.<instance>.<worker>" */
     char start_id[17];
-    bool trace_txn;
+    bool trace_txn, gather;
     int64_t transaction_timeout_ms;
 
     size_t topic_count;
