@@ -2,19 +2,43 @@
 #include "lib/enrich/question.h"
 
 #include <openssl/evp.h>
+#include <pthread.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "lib/base/mem.h"
 
-void question_make(const struct span *parts, size_t n, struct question *ret)
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static pthread_key_t context;
+
+static void free_context(void *ctx)
 {
-    static _Thread_local EVP_MD_CTX *ctx; /* lives as long as the thread; workers are few */
-    static _Thread_local const EVP_MD *sha256;
+    EVP_MD_CTX_free(ctx);
+}
+
+static void make_key(void)
+{
+    int rc = pthread_key_create(&context, free_context);
+    if (rc != 0)
+        mem_fail_system("thread keys", strerror(rc));
+}
+
+/* This thread's; it goes with the thread. */
+static EVP_MD_CTX *take_context(void)
+{
+    pthread_once(&once, make_key);
+    EVP_MD_CTX *ctx = pthread_getspecific(context);
     if (ctx == NULL) {
         ctx = EVP_MD_CTX_new();
-        sha256 = EVP_sha256();
+        pthread_setspecific(context, ctx);
     }
-    bool ok = ctx != NULL && EVP_DigestInit_ex(ctx, sha256, NULL) == 1;
+    return ctx;
+}
+
+void question_make(const struct span *parts, size_t n, struct question *ret)
+{
+    EVP_MD_CTX *ctx = take_context();
+    bool ok = ctx != NULL && EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) == 1;
     for (size_t i = 0; i < n && ok; i++) {
         unsigned char length[8];
         for (size_t b = 0; b < sizeof length; b++)

@@ -41,6 +41,27 @@ copy_of() { # INSTANCE
   cmp <(sqlite3 "$(copy_of one)" 'SELECT hex(question), answer FROM answers') <(sqlite3 "$(copy_of two)" 'SELECT hex(question), answer FROM answers')
 }
 
+# A copy whose writes fail never gets to where the topic ended.
+@test "kafka answers: nothing is asked before the copy has what the topic had" {
+  kafka_setup
+  llm --delay 10
+  texts 300 300 | "$SLUICE" source --from - --quiet --partitions 2
+  enhance --drain --instance one
+  again 2
+  SLUICE_FAULT=fail@answers.commit:1 start_enhance --instance two --http 127.0.0.1:9475 2>two.log
+  wait_for 20 grep -q "partition(s) of .* assigned" two.log
+  wait_for 20 grep -q "answers file .*trying again\|told to fail" two.log
+  sleep 1 # that nothing happens cannot be waited for
+  [ "$(stat_of calls)" -eq 300 ]
+  [ "$(metric 9475 sluice_llm_calls_started_total)" -eq 0 ]
+  [ "$(curl -s -o /dev/null -w '%{http_code}' http://127.0.0.1:9475/readyz)" -eq 503 ]
+  kill -9 "${PIDS[-1]}"
+  enhance --drain --instance two 2>two.log
+  [ "$(stat_of calls)" -eq 300 ]
+  committed | ids >out
+  exactly_once out 300
+}
+
 @test "kafka answers: one process asks each question once, with one worker and with two" {
   kafka_setup
   llm --delay 30
@@ -108,7 +129,7 @@ copy_of() { # INSTANCE
   kafka_setup
   llm --delay 400
   texts 2000 2000 | "$SLUICE" source --from - --quiet --partitions 2
-  start_enhance --llm-concurrency 100 2>log
+  start_enhance --llm-concurrency 100 --window 150 2>log
   pid=$!
   asking() { [ "$(stat_of calls)" -ge 150 ]; }
   wait_for 20 asking
