@@ -48,10 +48,6 @@ static const char *const texts[STATEMENTS] = {
     [ROLLBACK] = "ROLLBACK",
 };
 
-/* Keys are hashes, so each put lands on a page of its own: pages should stay in memory while they
- * are written again and again, and checkpoints should find many changes of a page as one. */
-static const char room[] = "PRAGMA cache_size=-32768; PRAGMA wal_autocheckpoint=4000";
-
 struct answers_file {
     sqlite3 *db;
     char *path;
@@ -140,8 +136,6 @@ enum status answers_file_open(const char *path, bool sync_full, struct answers_f
     if (st == ST_OK)
         st = run(f, "PRAGMA journal_mode=WAL; PRAGMA temp_store=MEMORY; PRAGMA mmap_size=0", err);
     if (st == ST_OK)
-        st = run(f, room, err);
-    if (st == ST_OK)
         st = run(f, sync_full ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL", err);
     if (st == ST_OK)
         st = make_schema_once(f, err);
@@ -154,6 +148,13 @@ enum status answers_file_open(const char *path, bool sync_full, struct answers_f
     else
         answers_file_close(f);
     return st;
+}
+
+/* Keys are hashes, so each put lands on a page of its own: pages should stay in memory while they
+ * are written again and again, and checkpoints should find many changes of a page as one. */
+enum status answers_file_make_room(struct answers_file *f, struct error *err)
+{
+    return run(f, "PRAGMA cache_size=-16384; PRAGMA wal_autocheckpoint=4000", err);
 }
 
 void answers_file_close(struct answers_file *f)

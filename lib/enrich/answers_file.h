@@ -19,6 +19,9 @@ enum status answers_file_open(const char *path, bool sync_full, struct answers_f
                               struct error *err) MUST_CHECK;
 void answers_file_close(struct answers_file *f);
 
+/* For a connection that writes a lot: up to 16 MiB of pages stay in memory. */
+enum status answers_file_make_room(struct answers_file *f, struct error *err) MUST_CHECK;
+
 /* ST_OK: the answer, whose one holder is the caller. ST_AGAIN: none. */
 enum status answers_file_get(struct answers_file *f, const struct question *q,
                              struct kept_answer **ret, struct error *err) MUST_CHECK;

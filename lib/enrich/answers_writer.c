@@ -231,8 +231,12 @@ enum status answers_writer_open(const char *path, bool sync_full, answers_stored
 {
     struct answers_file *file = NULL;
     enum status st = answers_file_open(path, sync_full, &file, err);
-    if (st != ST_OK)
+    if (st == ST_OK)
+        st = answers_file_make_room(file, err);
+    if (st != ST_OK) {
+        answers_file_close(file);
         return st;
+    }
     struct answers_writer *w = mem_zalloc(sizeof *w);
     w->file = file;
     w->stored_fn = stored;
