@@ -21,7 +21,8 @@ struct answers_filter {
 struct answers_filter *answers_filter_new(int64_t known)
 {
     struct answers_filter *f = mem_zalloc(sizeof *f);
-    uint64_t wanted = (uint64_t)(known * 2 > LEAST ? known * 2 : LEAST) * BITS_EACH / (WORDS * 64);
+    uint64_t questions = (uint64_t)(known * 2 > LEAST ? known * 2 : LEAST);
+    uint64_t wanted = questions * BITS_EACH / (sizeof(struct block) * 8);
     uint64_t blocks = 1;
     while (blocks < wanted)
         blocks *= 2;

@@ -58,7 +58,7 @@ static enum status hold_copy(const char *path, const char *instance, int *ret_fd
                            "another process of instance '%s' holds %s; give each its own "
                            "--instance",
                            instance, path);
-        nanosleep(&(struct timespec){.tv_nsec = 20 * 1000 * 1000}, NULL);
+        nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
     }
     mem_free(lock);
     if (st == ST_OK)
