@@ -1,20 +1,43 @@
-/* libcrypto's SHA-256 (FIPS 180-4) with one context for each thread. */
+/* libcrypto's SHA-256 (FIPS 180-4) with one context for each thread, freed when the thread ends. */
 #include "lib/enrich/question.h"
 
 #include <openssl/evp.h>
+#include <pthread.h>
 #include <stdint.h>
 
 #include "lib/base/mem.h"
 
+static pthread_key_t key;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static void free_context(void *ctx)
+{
+    EVP_MD_CTX_free(ctx);
+}
+
+static void make_key(void)
+{
+    if (pthread_key_create(&key, free_context) != 0)
+        mem_fail_system("threads", "no thread-specific key is left");
+}
+
+static EVP_MD_CTX *context(void)
+{
+    pthread_once(&once, make_key);
+    EVP_MD_CTX *ctx = pthread_getspecific(key);
+    if (ctx != NULL)
+        return ctx;
+    ctx = EVP_MD_CTX_new();
+    if (ctx == NULL || EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) != 1 ||
+        pthread_setspecific(key, ctx) != 0)
+        mem_fail_system("SHA-256", "libcrypto has none");
+    return ctx;
+}
+
 void question_make(const struct span *parts, size_t n, struct question *ret)
 {
-    static _Thread_local EVP_MD_CTX *ctx; /* lives as long as the thread; workers are few */
-    static _Thread_local const EVP_MD *sha256;
-    if (ctx == NULL) {
-        ctx = EVP_MD_CTX_new();
-        sha256 = EVP_sha256();
-    }
-    bool ok = ctx != NULL && EVP_DigestInit_ex(ctx, sha256, NULL) == 1;
+    EVP_MD_CTX *ctx = context();
+    bool ok = EVP_DigestInit_ex(ctx, NULL, NULL) == 1; /* the same digest again */
     for (size_t i = 0; i < n && ok; i++) {
         unsigned char length[8];
         for (size_t b = 0; b < sizeof length; b++)
