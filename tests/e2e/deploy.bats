@@ -197,3 +197,16 @@ END
   [ -s settings ]
   env $(cat settings) "$SLUICE" check --offline
 }
+
+# --- images ---
+
+@test "images: the Dockerfiles copy every folder that the program is made of" {
+  cd "$ROOT"
+  for dir in lib api cli include stages/*/; do
+    dir=${dir%/}
+    [ "$dir" = stages/source ] || grep -qx "COPY $dir $dir" stages/source/Dockerfile || { echo "$dir"; return 1; }
+  done
+  for file in $(grep -oE '(deploy|scripts)/[a-z.]+\.(in|cmake)' CMakeLists.txt deploy/install.cmake | cut -d: -f2 | sort -u); do
+    [ ! -e "$file" ] || grep -qE "^COPY (scripts scripts|.*$file)" stages/source/Dockerfile
+  done
+}
