@@ -10,10 +10,11 @@
 #include <string.h>
 
 #include "api/batch.h"
+#include "lib/base/clock.h"
 #include "lib/base/mem.h"
 #include "stages/enhance/step.h"
 
-enum { ASK_A_TURN = 256 };
+enum { ASK_A_TURN = 256, CHECK_MS = 200 };
 
 struct item {
     struct step step;
@@ -41,6 +42,8 @@ struct desk {
     struct loop *loop;
     struct loop_bell *bell;
     struct loop_idle *more;
+    struct loop_timer *check;
+    int64_t broken_since_ms; /* 0: answers can be stored */
     struct enricher *enricher;
     struct item *free;
     struct job *jobs; /* the oldest first */
@@ -120,14 +123,19 @@ static void item_give_back(struct item *item)
     d->asking--;
 }
 
+static void fail(struct job *job, const struct error *err)
+{
+    if (!job->failed)
+        job->err = *err;
+    job->failed = true;
+}
+
 /* Nothing is cancelled here: an enricher that dies is still walking through its asks. */
 static void settle(struct item *item, enum status st)
 {
     struct job *job = item->job;
     if (st == ST_FATAL) {
-        if (!job->failed)
-            job->err = *item->step.ask.err;
-        job->failed = true;
+        fail(job, item->step.ask.err);
     } else if (st == ST_OK) {
         write_post(item);
     } else {
@@ -210,9 +218,31 @@ static void pump(void *arg)
         loop_idle_stop(d->more);
 }
 
+/* While anybody waits: whether what is answered can be stored. */
+static void on_check(void *arg)
+{
+    struct desk *d = arg;
+    struct error err;
+    int64_t now_ms = clock_mono_ms();
+    if (d->jobs == NULL)
+        return;
+    if (!d->cfg.broken(d->cfg.arg, &err))
+        d->broken_since_ms = 0;
+    else if (d->broken_since_ms == 0)
+        d->broken_since_ms = now_ms;
+    if (d->broken_since_ms != 0 && now_ms - d->broken_since_ms >= d->cfg.patience_ms) {
+        for (struct job *job = d->jobs; job != NULL; job = job->next)
+            fail(job, &err);
+        loop_idle_start(d->more);
+    }
+    loop_timer_start(d->check, CHECK_MS);
+}
+
 static void on_bell(void *arg)
 {
     struct desk *d = arg;
+    if (d->jobs == NULL)
+        loop_timer_start(d->check, CHECK_MS);
     take_inbox(d);
     loop_idle_start(d->more);
     pthread_mutex_lock(&d->lock);
@@ -240,11 +270,13 @@ static void *run(void *arg)
     d->loop = loop_new();
     d->bell = loop_bell_new(d->loop, on_bell, d);
     d->more = loop_idle_new(d->loop, pump, d);
+    d->check = loop_timer_new(d->loop, on_check, d);
     enum status st = enricher_open(d->cfg.engine, d->loop, &d->enricher, &err);
     report_opened(d, st, &err);
     if (st == ST_OK)
         loop_run(d->loop);
     enricher_close(d->enricher);
+    loop_timer_free(d->check);
     loop_idle_free(d->more);
     loop_bell_free(d->bell);
     loop_free(d->loop);

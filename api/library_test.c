@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -298,6 +299,31 @@ static void an_endpoint_that_stays_away_makes_dead_letters_at_the_deadline(void 
     free(m);
 }
 
+/* Files may not grow any more: the disk is full. */
+static void answers_that_cannot_be_stored_fail_the_batch_until_they_can(void **state)
+{
+    (void)state;
+    struct made *m = make_posts(1);
+    struct rlimit before, none = {0};
+    struct llm llm = llm_begin(&(struct llm_script){0});
+    struct sluice *s = OPEN_LLM(&llm, "broker-timeout=1s");
+    sluice_batch_free(enrich(s, m->posts, 10));
+    getrlimit(RLIMIT_FSIZE, &before);
+    none.rlim_max = before.rlim_max;
+    setrlimit(RLIMIT_FSIZE, &none);
+    struct sluice_batch *batch = NULL;
+    int rc = sluice_enrich(s, m->posts + 10, 10, &batch, why);
+    setrlimit(RLIMIT_FSIZE, &before);
+    assert_int_equal(rc, SLUICE_IO);
+    assert_true(strlen(why) > 0);
+    batch = enrich(s, m->posts, 30);
+    assert_enriched(batch, 1, 30);
+    sluice_batch_free(batch);
+    sluice_close(s);
+    assert_int_equal(llm_end(&llm).calls, 30);
+    free(m);
+}
+
 /* --- configuration --- */
 
 static void refused(const char *file, const char *setting, int code, const char *words)
@@ -567,6 +593,7 @@ int main(void)
         cmocka_unit_test(what_many_threads_ask_is_bought_once),
         cmocka_unit_test(a_wrong_key_fails_every_batch_and_says_why),
         cmocka_unit_test(an_endpoint_that_stays_away_makes_dead_letters_at_the_deadline),
+        cmocka_unit_test(answers_that_cannot_be_stored_fail_the_batch_until_they_can),
         cmocka_unit_test(a_wrong_setting_is_named_with_its_origin_and_the_cure),
         cmocka_unit_test(settings_win_over_the_environment_over_the_file),
         cmocka_unit_test(a_chain_of_the_file_is_used),

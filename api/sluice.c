@@ -115,10 +115,17 @@ static enum status open_engine(struct sluice *s, struct error *err)
     return st;
 }
 
+static bool answers_are_broken(void *arg, struct error *err)
+{
+    const struct sluice *s = arg;
+    return s->engine->answers != NULL && answers_broken(s->engine->answers, err);
+}
+
 static enum status open_desks(struct sluice *s, struct error *err)
 {
     const struct enhance_options *opt = section(s, &enhance_option_table);
     const struct stage_options *stage = section(s, &stage_option_table);
+    const struct broker_options *broker = section(s, &broker_option_table);
     s->desks = mem_array((size_t)stage->workers, sizeof *s->desks);
     enum status st = ST_OK;
     for (int i = 0; i < (int)stage->workers && st == ST_OK; i++) {
@@ -126,7 +133,10 @@ static enum status open_desks(struct sluice *s, struct error *err)
             .engine = s->engine,
             .limits = {.max_bytes = (size_t)opt->max_bytes, .max_depth = (int)opt->max_depth},
             .window = (size_t)opt->window_posts,
-            .number = i};
+            .number = i,
+            .broken = answers_are_broken,
+            .arg = s,
+            .patience_ms = broker->timeout_ms};
         st = desk_open(&cfg, &s->desks[i], err);
         s->desk_count += st == ST_OK;
     }
