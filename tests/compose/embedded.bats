@@ -34,8 +34,8 @@ teardown_file() { finish; }
   [ -n "$old" ] || skip "there is no docker-compose 1.x"
   dc down -v -t 5
   COMPOSE="$old -p $PROJECT -f compose/embedded.yml"
-  all_bundled_posts_come_out_once
-  dc up -d --scale enhance=2
+  dc up -d --scale enhance=2 # once: it minds networks with default options of the engine at the next
+  wait_for 90 sunk_count_is "$(wc -l <stages/source/posts.jsonl)"
   wait_for 60 members_are 2
-  dc down -v -t 10
+  dc down -v -t 10 --rmi local
 }
