@@ -19,8 +19,8 @@ cd /tmp
 sluice version
 sluice run 2>/dev/null | grep -c '^\[SINK\] Received Post ID='
 test -s /usr/lib/systemd/system/sluice-enhance@.service
-ldconfig -p | grep -q 'libsluice.so.1 .*/usr/lib/libsluice.so.1'
-! ldd /usr/lib/libsluice.so.1 | grep 'not found'
+ldconfig -p | grep 'libsluice.so.1 '
+if ldd /usr/lib/libsluice.so.1 | grep 'not found'; then exit 1; fi
 test -s /usr/include/sluice.h && test -s /usr/lib/pkgconfig/sluice.pc
 dpkg -r sluice-pipeline
 test ! -e /usr/bin/sluice
