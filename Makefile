@@ -46,6 +46,7 @@ format: ## lay out every source file with clang-format 14
 
 install: build ## install under PREFIX (/usr/local), DESTDIR is honoured
 	@cmake --install build --prefix "$(PREFIX)"
+	@[ -n "$(DESTDIR)" ] || [ "$$(id -u)" != 0 ] || ldconfig
 
 deb: build ## make a Debian package in build/
 	@cd build && cpack -G DEB >package.log || { cat package.log; exit 1; }

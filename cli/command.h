@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 
+#include "api/tables.h"
 #include "lib/base/error.h"
 #include "lib/broker/broker.h"
 #include "lib/config/config.h"
@@ -56,10 +57,6 @@ const struct option_table *command_table(const struct command *command, size_t i
 
 /* The man page sluice(1), in the mdoc-free roff that every man understands. */
 void manual_print(FILE *out);
-
-/* Every table of the program, for environment, file and documents. */
-extern const struct option_table *const all_tables[];
-extern const size_t all_table_count;
 
 /* The exit code that belongs to an error, as DESIGN's contract and docs/DELIVERY.md list them. */
 int exit_code_of(enum error_kind kind);

@@ -20,12 +20,6 @@ static const struct command *const commands[] = {
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };
 
-const struct option_table *const all_tables[] = {
-    &general_option_table, &broker_option_table, &stage_option_table, &source_option_table,
-    &enhance_option_table, &enrich_option_table, &sink_option_table,
-};
-const size_t all_table_count = sizeof all_tables / sizeof *all_tables;
-
 int exit_code_of(enum error_kind kind)
 {
     static const int codes[] = {

@@ -1,6 +1,8 @@
 # What `make install` and the .deb put beside the program: its man page and completions (printed by
-# the program itself), systemd units, licence. Included by CMakeLists.txt.
+# the program itself), systemd units, the library with what pkg-config and CMake need to find it,
+# licence. Included by CMakeLists.txt.
 include(GNUInstallDirs)
+include(CMakePackageConfigHelpers)
 set(made ${CMAKE_BINARY_DIR}/install)
 
 # At install time, since only then the prefix is known, and so that no other build runs the program.
@@ -28,6 +30,20 @@ install(FILES ${made}/_sluice DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/vendor-co
 install(FILES ${made}/sluice.fish DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d)
 install(FILES ${made}/sluice-source.service ${made}/sluice-enhance@.service ${made}/sluice-sink.service
   DESTINATION lib/systemd/system)
+
+# --- the library ---
+install(TARGETS libsluice EXPORT sluice LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(FILES include/sluice.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+install(EXPORT sluice NAMESPACE sluice:: FILE sluice-config.cmake
+  DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/sluice)
+write_basic_package_version_file(${made}/sluice-config-version.cmake
+  VERSION ${PROJECT_VERSION} COMPATIBILITY SameMinorVersion)
+configure_file(deploy/sluice.pc.in ${made}/sluice.pc @ONLY)
+install(FILES ${made}/sluice-config-version.cmake DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/sluice)
+install(FILES ${made}/sluice.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+install(FILES deploy/libsluice.3 DESTINATION ${CMAKE_INSTALL_MANDIR}/man3)
+install(FILES docs/LIBRARY.md DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/sluice-pipeline)
+
 install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/sluice-pipeline RENAME copyright)
 
 set(CPACK_GENERATOR DEB)
@@ -43,5 +59,6 @@ set(CPACK_DEBIAN_PACKAGE_SECTION net)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
 set(CPACK_DEBIAN_PACKAGE_RECOMMENDS ca-certificates)
 set(CPACK_DEBIAN_PACKAGE_CONTROL_EXTRA
-  ${CMAKE_SOURCE_DIR}/deploy/debian/postinst ${CMAKE_SOURCE_DIR}/deploy/debian/postrm)
+  ${CMAKE_SOURCE_DIR}/deploy/debian/postinst ${CMAKE_SOURCE_DIR}/deploy/debian/postrm
+  ${CMAKE_SOURCE_DIR}/deploy/debian/triggers)
 include(CPack)

@@ -78,8 +78,9 @@ struct sluice_result {
 SLUICE_API int sluice_open(const char *config_file, const char *const *settings,
                            struct sluice **ret, char *why);
 
-/* Enriches n posts and returns when all are answered. Fails only when no answer can ever come
- * (then *ret is untouched); posts that cannot be enriched are dead letters in the batch. */
+/* Enriches n posts and returns when all are answered. Fails only when no answer can ever come, or
+ * what is paid for cannot be stored for longer than `broker-timeout` (then *ret is untouched);
+ * posts that cannot be enriched are dead letters in the batch. */
 SLUICE_API int sluice_enrich(struct sluice *s, const struct sluice_post *posts, size_t n,
                              struct sluice_batch **ret, char *why);
 

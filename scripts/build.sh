@@ -15,9 +15,9 @@ if [ ! -e build/build.ninja ]; then
 fi
 # On a terminal ninja draws one moving line; elsewhere its lines are kept for the case of an error.
 if [ -t 1 ]; then
-    ninja -C build sluice | sed '/^ninja: /d'
+    ninja -C build sluice libsluice | sed '/^ninja: /d'
 else
-    ninja -C build sluice >build/build.log 2>&1 || {
+    ninja -C build sluice libsluice >build/build.log 2>&1 || {
         cat build/build.log
         exit 1
     }

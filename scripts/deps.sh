@@ -33,6 +33,7 @@ OpenSSL           | pc libcrypto         | libssl-dev              | openssl-dev
 CA certificates   | certs                | ca-certificates         | ca-certificates     | ca-certificates   | ca-certificates
 '
 test_needs='
+C++ compiler      | cmd c++              | g++                     | gcc-c++             | g++               | gcc
 cmocka            | pc cmocka            | libcmocka-dev           | libcmocka-devel     | cmocka-dev        | cmocka
 bats              | cmd bats             | bats                    | bats                | bats              | bats
 Java >= 17        | java                 | default-jre-headless    | java-21-openjdk-headless | openjdk21-jre-headless | jre-openjdk-headless

@@ -213,7 +213,7 @@ coverage() {
         build/tools/bin/pip install -q --disable-pip-version-check gcovr==8.3
     }
     suite coverage count_one gcovr --root . --object-directory build/coverage \
-        --filter 'lib/' --filter 'stages/' --filter 'cli/' --exclude '.*_test\.c' \
+        --filter 'lib/' --filter 'stages/' --filter 'api/' --filter 'cli/' --exclude '.*_test\.c' \
         --gcov-ignore-errors=all --gcov-ignore-parse-errors=all \
         --html-details build/test-logs/coverage.html --print-summary
     grep -E '^(lines|functions|branches):' $logs/coverage.log

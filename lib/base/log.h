@@ -8,10 +8,10 @@
 
 #include "lib/base/status.h"
 
-enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG, LOG_TRACE };
+enum log_level { LOG_OFF = -1, LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG, LOG_TRACE };
 enum log_format { LOG_AUTO, LOG_TEXT, LOG_JSON };
 
-/* Before threads start. The default is LOG_INFO, LOG_AUTO. */
+/* Before threads start. The default is LOG_INFO, LOG_AUTO; LOG_OFF: not a line. */
 void log_setup(enum log_level level, enum log_format format);
 
 bool log_enabled(enum log_level level);

@@ -215,6 +215,8 @@ static enum status load(struct config *cfg, const struct span *yaml, const char 
 {
     enum status st = config_read_flags(cfg, err);
     if (st == ST_OK)
+        st = config_read_settings(cfg, err);
+    if (st == ST_OK)
         st = config_read_environment(cfg, err);
     if (st == ST_OK)
         st = yaml == NULL ? config_read_file(cfg, err) : config_read_yaml(cfg, *yaml, name, err);

@@ -20,8 +20,9 @@ struct config_source {
     size_t active_count;
     int argc; /* flags and arguments after the command's name */
     char **argv;
-    char **env;           /* "NAME=value", ends with NULL */
-    size_t max_arguments; /* positional ones that the command takes */
+    char **env;                  /* "NAME=value", ends with NULL */
+    const char *const *settings; /* "key=value" of a program, ends with NULL; as strong as flags */
+    size_t max_arguments;        /* positional ones that the command takes */
 };
 
 /* Reads everything. Errors: ERR_USAGE for flags that do not exist (with the nearest one that does)

@@ -68,6 +68,7 @@ const char *config_read_bytes(const char *path, size_t max, struct buf *out);
 
 /* The sources. */
 enum status config_read_flags(struct config *cfg, struct error *err) MUST_CHECK;
+enum status config_read_settings(struct config *cfg, struct error *err) MUST_CHECK;
 enum status config_read_environment(struct config *cfg, struct error *err) MUST_CHECK;
 enum status config_read_file(struct config *cfg, struct error *err) MUST_CHECK;
 enum status config_read_yaml(struct config *cfg, struct span bytes, const char *name,

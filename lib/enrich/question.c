@@ -1,15 +1,14 @@
-/* libcrypto's SHA-256 (FIPS 180-4) with one context for each thread. */
+/* libcrypto's SHA-256 (FIPS 180-4) with one context for each thread, freed when the thread ends. */
 #include "lib/enrich/question.h"
 
 #include <openssl/evp.h>
 #include <pthread.h>
 #include <stdint.h>
-#include <string.h>
 
 #include "lib/base/mem.h"
 
+static pthread_key_t key;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
-static pthread_key_t context;
 
 static void free_context(void *ctx)
 {
@@ -18,27 +17,27 @@ static void free_context(void *ctx)
 
 static void make_key(void)
 {
-    int rc = pthread_key_create(&context, free_context);
-    if (rc != 0)
-        mem_fail_system("thread keys", strerror(rc));
+    if (pthread_key_create(&key, free_context) != 0)
+        mem_fail_system("threads", "no thread-specific key is left");
 }
 
-/* This thread's; it goes with the thread. */
-static EVP_MD_CTX *take_context(void)
+static EVP_MD_CTX *context(void)
 {
     pthread_once(&once, make_key);
-    EVP_MD_CTX *ctx = pthread_getspecific(context);
-    if (ctx == NULL) {
-        ctx = EVP_MD_CTX_new();
-        pthread_setspecific(context, ctx);
-    }
+    EVP_MD_CTX *ctx = pthread_getspecific(key);
+    if (ctx != NULL)
+        return ctx;
+    ctx = EVP_MD_CTX_new();
+    if (ctx == NULL || EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) != 1 ||
+        pthread_setspecific(key, ctx) != 0)
+        mem_fail_system("SHA-256", "libcrypto has none");
     return ctx;
 }
 
 void question_make(const struct span *parts, size_t n, struct question *ret)
 {
-    EVP_MD_CTX *ctx = take_context();
-    bool ok = ctx != NULL && EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) == 1;
+    EVP_MD_CTX *ctx = context();
+    bool ok = EVP_DigestInit_ex(ctx, NULL, NULL) == 1; /* the same digest again */
     for (size_t i = 0; i < n && ok; i++) {
         unsigned char length[8];
         for (size_t b = 0; b < sizeof length; b++)

@@ -15,6 +15,7 @@ LAYERS = {
     "lib/stage": 3,
     "stages/source": 4, "stages/enhance": 4, "stages/sink": 4, "stages/redrive": 4,
     "stages/verify": 5,  # judges what the others wrote
+    "api": 5,            # libsluice, and the list of all option tables
     "cli": 6,
 }
 # Third-party headers: where each may be included (prefixes). Tests may use what they test with.

@@ -19,6 +19,9 @@ cd /tmp
 sluice version
 sluice run 2>/dev/null | grep -c '^\[SINK\] Received Post ID='
 test -s /usr/lib/systemd/system/sluice-enhance@.service
+ldconfig -p | grep 'libsluice.so.1 '
+if ldd /usr/lib/libsluice.so.1 | grep 'not found'; then exit 1; fi
+test -s /usr/include/sluice.h && test -s /usr/lib/pkgconfig/sluice.pc
 dpkg -r sluice-pipeline
 test ! -e /usr/bin/sluice
 END

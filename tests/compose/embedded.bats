@@ -27,3 +27,15 @@ teardown_file() { finish; }
   need_engine
   going_down_loses_nothing
 }
+
+@test "embedded: docker-compose 1.29 does the same" {
+  need_engine
+  old=$(old_compose)
+  [ -n "$old" ] || skip "there is no docker-compose 1.x"
+  dc down -v -t 5
+  COMPOSE="$old -p $PROJECT -f compose/embedded.yml"
+  dc up -d --scale enhance=2 # once: it minds networks with default options of the engine at the next
+  wait_for 90 sunk_count_is "$(wc -l <stages/source/posts.jsonl)"
+  wait_for 60 members_are 2
+  dc down -v -t 10 --rmi local
+}

@@ -14,6 +14,8 @@ teardown_file() { finish; }
     diff <(sed '1d; /^FROM base$/,$d' stages/source/Dockerfile) \
       <(sed '1d; /^FROM base$/,$d' stages/$stage/Dockerfile)
   done
+  # The stand-in for an LLM builds on the same compiled layers.
+  diff <(sed '1,2d; /AS base$/,$d' stages/source/Dockerfile) <(sed '1,2d; /AS server$/,$d' tests/llm/Dockerfile)
 }
 
 @test "compose: nothing that scales has a name or host port of its own, no port is open to others" {
@@ -29,10 +31,7 @@ END
 }
 
 @test "compose: docker-compose 1.29 takes every file" {
-  old=
-  for p in $(type -ap docker-compose); do
-    "$p" version --short 2>/dev/null | grep -q '^1\.' && old=$p
-  done
+  old=$(old_compose)
   [ -n "$old" ] || skip "there is no docker-compose 1.x"
   "$old" -f docker-compose.yml config -q
   "$old" -f compose/embedded.yml config -q

@@ -59,6 +59,14 @@ sunk() {
 
 sunk_count_is() { [ "$(sunk | wc -l)" -ge "$1" ]; }
 
+# The path of a docker-compose 1.x, or nothing.
+old_compose() {
+  local p
+  for p in $(type -ap docker-compose); do
+    if "$p" version --short 2>/dev/null | grep -q '^1\.'; then echo "$p" && return; fi
+  done
+}
+
 sluice() { # in the container of the sink, which is always there
   dc exec -T sink sluice "$@"
 }

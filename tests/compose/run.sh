@@ -46,7 +46,17 @@ find_engine() {
     export SLUICE_NO_ENGINE="no container engine: no docker that works, and SLUICE_ENGINE names none"
 }
 
+# Debian 12 has the docker-compose of old, 13 has not.
+install_old_compose() {
+    local candidate
+    candidate=$(apt-cache policy docker-compose 2>/dev/null | sed -n 's/^  Candidate: //p')
+    case $(id -u)$candidate in
+    01.*) apt-get install -y -qq --no-install-recommends docker-compose >/dev/null 2>&1 </dev/null ;;
+    esac
+}
+
 find_engine
+install_old_compose
 [ -z "${SLUICE_NO_ENGINE:-}" ] || echo "# $SLUICE_NO_ENGINE"
 mkdir -p build/test-logs
 export SLUICE_MEASURED=$PWD/build/test-logs/containers.txt

@@ -79,12 +79,13 @@ completed() {
       [ "$flag" = --no- ] || [ "$flag" = --help ] || grep -qF -- "${flag//-/\\-}" sluice.1
     done <flags
   done
+  cp "$ROOT/deploy/libsluice.3" .
   if command -v mandoc >/dev/null; then
-    mandoc -T lint -W warning sluice.1 | grep -v 'missing date' >complaints || true
+    mandoc -T lint -W warning sluice.1 libsluice.3 | grep -v 'missing date' >complaints || true
     cat complaints
     [ ! -s complaints ]
   elif command -v man >/dev/null; then
-    [ -z "$(LC_ALL=C.UTF-8 MANROFFSEQ= man --warnings -l sluice.1 2>&1 >/dev/null)" ]
+    [ -z "$(LC_ALL=C.UTF-8 MANROFFSEQ= man --warnings -l sluice.1 libsluice.3 2>&1 >/dev/null)" ]
   else
     skip "there is neither mandoc nor man"
   fi
@@ -98,12 +99,13 @@ completed() {
   [ "$(./bin/sluice version | head -1)" = "$("$SLUICE" version | head -1)" ]
   for file in share/man/man1/sluice.1 share/bash-completion/completions/sluice \
     share/zsh/vendor-completions/_sluice share/fish/vendor_completions.d/sluice.fish \
-    lib/systemd/system/sluice-sink.service share/doc/sluice-pipeline/copyright; do
+    lib/systemd/system/sluice-sink.service share/doc/sluice-pipeline/copyright share/man/man3/libsluice.3 \
+    include/sluice.h lib/libsluice.so.1 lib/pkgconfig/sluice.pc lib/cmake/sluice/sluice-config.cmake; do
     [ -s $file ]
   done
   grep -qx 'ExecStart=/usr/bin/sluice sink --instance %H' lib/systemd/system/sluice-sink.service
   cmp <(sed "s|^|$TMP/dest|" "$(dirname "$SLUICE")/install_manifest.txt" | sort) \
-    <(find "$TMP/dest" -type f | sort)
+    <(find "$TMP/dest" ! -type d | sort)
 }
 
 @test "install: systemd finds nothing wrong with the units" {
@@ -194,4 +196,17 @@ for name, value in by["ConfigMap", "settings"]["data"].items():
 END
   [ -s settings ]
   env $(cat settings) "$SLUICE" check --offline
+}
+
+# --- images ---
+
+@test "images: the Dockerfiles copy every folder that the program is made of" {
+  cd "$ROOT"
+  for dir in lib api cli include stages/*/; do
+    dir=${dir%/}
+    [ "$dir" = stages/source ] || grep -qx "COPY $dir $dir" stages/source/Dockerfile || { echo "$dir"; return 1; }
+  done
+  for file in $(grep -oE '(deploy|scripts)/[a-z.]+\.(in|cmake)' CMakeLists.txt deploy/install.cmake | cut -d: -f2 | sort -u); do
+    [ ! -e "$file" ] || grep -qE "^COPY (scripts scripts|.*$file)" stages/source/Dockerfile
+  done
 }

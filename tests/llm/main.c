@@ -1,6 +1,6 @@
 /* The scripted LLM server as a program, for tests of the shell and for benchmarks.
  *
- *     llm_server [--port N] [--port-file FILE] [--MEMBER VALUE ...]
+ *     llm_server [--address IP] [--port N] [--port-file FILE] [--MEMBER VALUE ...]
  *
  * MEMBER is one of struct llm_script. Prints LLM_URL=http://127.0.0.1:PORT/v1, serves until
  * SIGTERM or SIGINT, then prints the counters as JSON. */
@@ -15,14 +15,14 @@
 struct arguments {
     struct llm_script script;
     int port;
-    const char *port_file;
+    const char *address, *port_file;
 };
 
 static void usage(FILE *to)
 {
     struct buf text = {0};
     llm_script_usage(&text);
-    fprintf(to, "llm_server [--port N] [--port-file FILE] [--MEMBER VALUE ...]\n%s",
+    fprintf(to, "llm_server [--address IP] [--port N] [--port-file FILE] [--MEMBER VALUE ...]\n%s",
             buf_str(&text));
     buf_fini(&text);
 }
@@ -32,6 +32,8 @@ static bool set_argument(struct arguments *args, const char *name, const char *v
     struct error err = {0};
     if (strcmp(name, "port") == 0) {
         args->port = (int)strtol(value, NULL, 10);
+    } else if (strcmp(name, "address") == 0) {
+        args->address = value;
     } else if (strcmp(name, "port-file") == 0) {
         args->port_file = value;
     } else if (llm_script_set(&args->script, name, value, &err) != ST_OK) {
@@ -65,7 +67,7 @@ static void allow_many_connections(void)
 
 int main(int argc, char **argv)
 {
-    struct arguments args = {.port = 0};
+    struct arguments args = {.address = "127.0.0.1"};
     struct llm_server *server;
     for (int i = 1; i < argc; i += 2) {
         if (strncmp(argv[i], "--", 2) != 0 || i + 1 == argc) {
@@ -82,7 +84,7 @@ int main(int argc, char **argv)
     sigaddset(&ends, SIGINT);
     sigprocmask(SIG_BLOCK, &ends, NULL);
     allow_many_connections();
-    if (llm_server_start_at(&args.script, args.port, &server) != ST_OK)
+    if (llm_server_start_at(&args.script, args.address, args.port, &server) != ST_OK)
         return 1;
     if (args.port_file != NULL && !write_port(args.port_file, llm_server_port(server)))
         return 1;

@@ -374,14 +374,12 @@ static void *serve(void *arg)
 
 /* --- starting and stopping --- */
 
-static int listen_at(int port, int *ret_port)
+static int listen_at(const char *address, int port, int *ret_port)
 {
-    struct sockaddr_in at = {.sin_family = AF_INET,
-                             .sin_port = htons((uint16_t)port),
-                             .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
     socklen_t size = sizeof at;
     int on = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0)
+    if (fd < 0 || inet_aton(address, &at.sin_addr) == 0)
         return -1;
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     if (bind(fd, (struct sockaddr *)&at, size) < 0 || listen(fd, 4096) < 0 ||
@@ -393,11 +391,12 @@ static int listen_at(int port, int *ret_port)
     return fd;
 }
 
-enum status llm_server_start_at(const struct llm_script *script, int port, struct llm_server **ret)
+enum status llm_server_start_at(const struct llm_script *script, const char *address, int port,
+                                struct llm_server **ret)
 {
-    int got = 0, listener = listen_at(port, &got);
+    int got = 0, listener = listen_at(address, port, &got);
     if (listener < 0) {
-        fprintf(stderr, "llm_server: port %d: %s\n", port, strerror(errno));
+        fprintf(stderr, "llm_server: %s port %d: %s\n", address, port, strerror(errno));
         return ST_FATAL;
     }
     struct llm_server *server = mem_zalloc(sizeof *server);
@@ -422,7 +421,7 @@ enum status llm_server_start_at(const struct llm_script *script, int port, struc
 
 enum status llm_server_start(const struct llm_script *script, struct llm_server **ret)
 {
-    return llm_server_start_at(script, 0, ret);
+    return llm_server_start_at(script, "127.0.0.1", 0, ret);
 }
 
 /* --- calls from other threads --- */

@@ -2,7 +2,7 @@
  * keep-alive, answers that are known beforehand, faults on demand, limits enforced exactly, and a
  * count of every call.
  *
- * Serves, on 127.0.0.1, from one thread of its own:
+ * Serves, on 127.0.0.1 unless another address is given, from one thread of its own:
  *   POST /v1/chat/completions   the answer of llm_server_answer to the last user message
  *   GET  /v1/models             the names of the script's `models`
  *   any  /lookup/...            {"found":true,"result":{"path","query","body"}}
@@ -95,10 +95,10 @@ struct llm_server;
 
 /* Copies the script. ST_FATAL, and a line on stderr, when the port cannot be had. */
 enum status llm_server_start(const struct llm_script *script, struct llm_server **ret) MUST_CHECK;
-enum status llm_server_start_at(const struct llm_script *script, int port,
+enum status llm_server_start_at(const struct llm_script *script, const char *address, int port,
                                 struct llm_server **ret) MUST_CHECK;
 
-/* "http://127.0.0.1:PORT/v1"; valid until llm_server_stop. */
+/* "http://127.0.0.1:PORT/v1", also where it serves on more; valid until llm_server_stop. */
 const char *llm_server_url(const struct llm_server *server);
 int llm_server_port(const struct llm_server *server);
 
