@@ -43,7 +43,7 @@ struct desk {
     struct loop_bell *bell;
     struct loop_idle *more;
     struct loop_timer *check;
-    int64_t broken_since_ms; /* 0: answers can be stored */
+    int64_t stored_ms; /* when answers could be stored last */
     struct enricher *enricher;
     struct item *free;
     struct job *jobs; /* the oldest first */
@@ -226,11 +226,10 @@ static void on_check(void *arg)
     int64_t now_ms = clock_mono_ms();
     if (d->jobs == NULL)
         return;
-    if (!d->cfg.broken(d->cfg.arg, &err))
-        d->broken_since_ms = 0;
-    else if (d->broken_since_ms == 0)
-        d->broken_since_ms = now_ms;
-    if (d->broken_since_ms != 0 && now_ms - d->broken_since_ms >= d->cfg.patience_ms) {
+    enum status st = d->cfg.check(d->cfg.arg, &err);
+    if (st == ST_OK)
+        d->stored_ms = now_ms;
+    if (st == ST_FATAL || now_ms - d->stored_ms >= d->cfg.patience_ms) {
         for (struct job *job = d->jobs; job != NULL; job = job->next)
             fail(job, &err);
         loop_idle_start(d->more);
@@ -241,8 +240,10 @@ static void on_check(void *arg)
 static void on_bell(void *arg)
 {
     struct desk *d = arg;
-    if (d->jobs == NULL)
+    if (d->jobs == NULL) {
+        d->stored_ms = clock_mono_ms();
         loop_timer_start(d->check, CHECK_MS);
+    }
     take_inbox(d);
     loop_idle_start(d->more);
     pthread_mutex_lock(&d->lock);

@@ -26,8 +26,8 @@ struct desk_config {
     size_t window; /* posts that are asked about at once */
     int number;    /* for the thread's name */
 
-    /* Whether what is paid for cannot be stored just now, and why. Any thread. */
-    bool (*broken)(void *arg, struct error *err);
+    /* Whether what is paid for can be stored: ST_OK, ST_AGAIN, ST_FATAL. Loop thread. */
+    enum status (*check)(void *arg, struct error *err);
     void *arg;
     int64_t patience_ms;
 };

@@ -14,13 +14,14 @@
 
 #include "api/batch.h"
 #include "api/desk.h"
+#include "api/keeper.h"
 #include "api/tables.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "lib/broker/broker.h"
 #include "lib/config/config.h"
 #include "lib/config/general.h"
-#include "stages/enhance/answering.h"
+#include "lib/stage/options.h"
 #include "stages/enhance/options.h"
 
 extern char **environ;
@@ -28,9 +29,7 @@ extern char **environ;
 struct sluice {
     pid_t pid;
     struct config *cfg;
-    char *broker; /* whose answers are used; NULL: none is set */
-    struct instance instance;
-    struct engine *engine;
+    struct keeper *keeper;
     struct desk **desks;
     size_t desk_count;
 };
@@ -91,34 +90,9 @@ static void set_up_log(const struct sluice *s)
               (enum log_format)general->log_format);
 }
 
-/* The engine of `sluice enhance` with this configuration, by the same function: where a broker is
- * set, answers are shared with the stage; else with `sluice enrich`. */
-static enum status open_engine(struct sluice *s, struct error *err)
+static enum status check(void *arg, struct error *err)
 {
-    const struct broker_options *broker = section(s, &broker_option_table);
-    struct answering how = {.opt = section(s, &enrich_option_table),
-                            .chain = config_tree(s->cfg, "enrichers"),
-                            .stage = section(s, &stage_option_table),
-                            .sync_full = broker->sqlite_sync != 0};
-    enum status st = ST_OK;
-    if (broker->url != NULL)
-        s->broker = mem_strdup(broker->url);
-    else if (broker->bootstrap != NULL)
-        s->broker = mem_printf("kafka://%s", broker->bootstrap);
-    how.broker = s->broker;
-    bool named = s->broker != NULL && strncmp(s->broker, "kafka:", 6) == 0;
-    if (named && enrich_may_pay(how.opt, how.chain)) /* answers there belong to an instance */
-        st = instance_open(&s->instance, "library", how.stage, err);
-    how.instance = s->instance.name;
-    if (st == ST_OK)
-        st = answering_open(&how, &s->engine, err);
-    return st;
-}
-
-static bool answers_are_broken(void *arg, struct error *err)
-{
-    const struct sluice *s = arg;
-    return s->engine->answers != NULL && answers_broken(s->engine->answers, err);
+    return keeper_check(((const struct sluice *)arg)->keeper, err);
 }
 
 static enum status open_desks(struct sluice *s, struct error *err)
@@ -130,11 +104,11 @@ static enum status open_desks(struct sluice *s, struct error *err)
     enum status st = ST_OK;
     for (int i = 0; i < (int)stage->workers && st == ST_OK; i++) {
         struct desk_config cfg = {
-            .engine = s->engine,
+            .engine = keeper_engine(s->keeper),
             .limits = {.max_bytes = (size_t)opt->max_bytes, .max_depth = (int)opt->max_depth},
             .window = (size_t)opt->window_posts,
             .number = i,
-            .broken = answers_are_broken,
+            .check = check,
             .arg = s,
             .patience_ms = broker->timeout_ms};
         st = desk_open(&cfg, &s->desks[i], err);
@@ -151,7 +125,7 @@ static enum status open_all(struct sluice *s, const char *config_file, const cha
     if (st != ST_OK)
         return st;
     set_up_log(s);
-    st = open_engine(s, err);
+    st = keeper_open(s->cfg, &s->keeper, err);
     if (st == ST_OK)
         st = open_desks(s, err);
     return st;
@@ -164,7 +138,6 @@ int sluice_open(const char *config_file, const char *const *settings, struct slu
     struct error err = {0};
     sigset_t all, old;
     s->pid = getpid();
-    s->instance.lock_fd = -1;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old);
     pthread_mutex_lock(&opening);
@@ -185,11 +158,9 @@ void sluice_close(struct sluice *s)
         return;
     for (size_t i = 0; i < s->desk_count; i++)
         desk_close(s->desks[i]);
-    answering_close(s->engine);
-    instance_close(&s->instance);
+    keeper_close(s->keeper);
     config_free(s->cfg);
     mem_free(s->desks);
-    mem_free(s->broker);
     mem_free(s);
 }
 

@@ -15,6 +15,7 @@
 
 struct life {
     int fd;
+    bool signals; /* they are ours */
 };
 
 static _Atomic int caught;
@@ -31,12 +32,19 @@ static void on_signal(int number)
     errno = saved;
 }
 
-struct life *life_open(void)
+struct life *life_open_quiet(void)
 {
     struct life *life = mem_zalloc(sizeof *life);
     life->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (life->fd < 0)
         mem_fail_system("descriptors", strerror(errno));
+    return life;
+}
+
+struct life *life_open(void)
+{
+    struct life *life = life_open_quiet();
+    life->signals = true;
     atomic_store(&caught, 0);
     atomic_store(&wake_fd, life->fd);
     struct sigaction act = {.sa_handler = on_signal};
@@ -52,9 +60,11 @@ void life_close(struct life *life)
 {
     if (life == NULL)
         return;
-    signal(SIGTERM, SIG_DFL);
-    signal(SIGINT, SIG_DFL);
-    atomic_store(&wake_fd, -1);
+    if (life->signals) {
+        signal(SIGTERM, SIG_DFL);
+        signal(SIGINT, SIG_DFL);
+        atomic_store(&wake_fd, -1);
+    }
     close(life->fd);
     mem_free(life);
 }
@@ -76,6 +86,5 @@ void life_ring(struct life *life)
 
 int life_signal(const struct life *life)
 {
-    (void)life;
-    return atomic_load(&caught);
+    return life->signals ? atomic_load(&caught) : 0;
 }

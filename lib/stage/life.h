@@ -15,6 +15,9 @@ struct life;
 struct life *life_open(void);
 void life_close(struct life *life);
 
+/* The same for a library, whose signals are those of its program: none is touched. Any number. */
+struct life *life_open_quiet(void);
+
 /* Sleeps until life_ring, a signal, or the time is up. */
 void life_wait(struct life *life, int timeout_ms);
 

@@ -2,39 +2,10 @@
 # libsluice.so as others get it: installed into an empty prefix, found by pkg-config and CMake,
 # compiled against in C and C++, compared with `sluice enrich`.
 load lib.bash
+load llm.bash
+load libsluice.bash
 
-setup_file() {
-  local root build
-  root=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)
-  build=$(dirname "$(realpath "${SLUICE:-$root/build/test/sluice}")")
-  export PREFIX=$BATS_FILE_TMPDIR/prefix MAIN=$root/tests/e2e/libsluice.c
-  cmake --install "$build" --prefix "$PREFIX" >"$BATS_FILE_TMPDIR/install.log" 2>&1 3>&-
-  export PKG_CONFIG_PATH=$PREFIX/lib/pkgconfig LD_LIBRARY_PATH=$PREFIX/lib
-  # A program that loads a library with sanitizers must have them itself.
-  SANITIZE=
-  if grep -q __asan_init <(nm -D "$PREFIX/lib/libsluice.so"); then SANITIZE=-fsanitize=address,undefined; fi
-  export SANITIZE
-  compile cc -std=gnu11 -O1 -g -Wall -Wextra -Werror "$MAIN" -o "$BATS_FILE_TMPDIR/user" -pthread 3>&-
-  export USER_PROGRAM=$BATS_FILE_TMPDIR/user
-}
-
-# compile COMPILER FLAG...: with what pkg-config says.
-compile() {
-  local compiler=$1
-  shift
-  # shellcheck disable=SC2046,SC2086 # flags
-  $compiler $SANITIZE $(pkg-config --cflags sluice) "$@" $(pkg-config --libs sluice)
-}
-
-user() { "$USER_PROGRAM" "$@"; }
-
-llm() {
-  start "$(dirname "$SLUICE")/llm_server" --port-file port "$@" >llm.log
-  wait_for 10 test -s port
-  LLM=http://127.0.0.1:$(cat port)/v1
-}
-
-calls() { curl -s "${LLM%/v1}/stats" | jq -r .calls; }
+setup_file() { install_library; }
 
 # The fenced block between two marks of the document.
 from_document() { # MARK
@@ -122,20 +93,20 @@ END
   posts 1 300 >in.jsonl
   printf 'enricher: openai\nllm-url: %s\nllm-concurrency: 64\n' "$LLM" >sluice.yml
   user --config sluice.yml --batch 300 <in.jsonl >ours
-  [ "$(calls)" -eq 300 ]
+  [ "$(stat_of calls)" -eq 300 ]
   "$SLUICE" enrich --config sluice.yml in.jsonl >theirs
   cmp ours theirs
-  [ "$(calls)" -eq 300 ]
+  [ "$(stat_of calls)" -eq 300 ]
 }
 
 @test "libsluice: with the embedded broker in its configuration it shares the answers of enhance" {
   llm --delay 2
   posts 1 100 | "$SLUICE" source --from - --quiet
   "$SLUICE" enhance --drain --enricher openai --llm-url "$LLM"
-  [ "$(calls)" -eq 100 ]
+  [ "$(stat_of calls)" -eq 100 ]
   values enhanced_posts | sort >theirs
   posts 1 100 | user --set broker=sqlite:sluice.db --set enricher=openai --set "llm-url=$LLM" | sort | cmp - theirs
-  [ "$(calls)" -eq 100 ]
+  [ "$(stat_of calls)" -eq 100 ]
 }
 
 @test "libsluice: many threads at once get each their own results" {
@@ -144,7 +115,7 @@ END
   user --threads 12 --batch 50 --set workers=2 --set enricher=openai --set "llm-url=$LLM" --set llm-attempts=20 <in.jsonl >ours
   ids <ours | sort -n | cmp - <(seq 1 1200)
   "$SLUICE" enrich --enricher openai --llm-url "$LLM" in.jsonl | sort | cmp - <(sort ours)
-  [ "$(curl -s "${LLM%/v1}/stats" | jq .repeated_ok)" -eq 0 ]
+  [ "$(stat_of repeated_ok)" -eq 0 ]
   user --threads 16 --batch 7 --set workers=3 <in.jsonl | ids | sort -n | cmp - <(seq 1 1200)
 }
 
@@ -152,9 +123,9 @@ END
   llm --delay 2
   posts 1 200 >in.jsonl
   run -137 user --die --batch 200 --set enricher=openai --set "llm-url=$LLM" <in.jsonl
-  [ "$(calls)" -eq 200 ]
+  [ "$(stat_of calls)" -eq 200 ]
   user --batch 200 --set enricher=openai --set "llm-url=$LLM" <in.jsonl | ids | cmp - <(seq 1 200)
-  [ "$(calls)" -eq 200 ]
+  [ "$(stat_of calls)" -eq 200 ]
 }
 
 @test "libsluice: what is wrong with the configuration is said, and nothing else is" {
