@@ -2,6 +2,8 @@
  * case, is called directly; anything else goes through chain.c. */
 #include "lib/enrich/enrich.h"
 
+#include <assert.h>
+
 #include "lib/base/mem.h"
 #include "lib/enrich/chain.h"
 
@@ -33,6 +35,7 @@ static enum status part_open(struct enricher *e, struct part *part, struct error
     if (link->paid)
         return paid_open(e->engine, link, e->client, e->transport, e->loop, &part->paid, err);
     part->ops = plain_kinds[link->opt.kind];
+    assert(part->ops != NULL); /* what has none is paid */
     part->ctx = mem_zalloc(part->ops->ctx_size);
     return part->ops->open(part->ctx, &link->opt, e->loop, err);
 }
