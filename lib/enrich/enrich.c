@@ -61,6 +61,11 @@ void part_cancel(struct part *part, struct ask *ask)
         part->ops->cancel(part->ctx, ask);
 }
 
+bool part_is_queued(const struct part *part, const struct ask *ask)
+{
+    return part->paid != NULL && paid_is_queued(ask);
+}
+
 /* --- open and close --- */
 
 /* Conditions, names and checks of unpaid answers need the chain's memory for each ask. */
@@ -145,6 +150,11 @@ void enricher_cancel(struct enricher *e, struct ask *ask)
         chain_cancel(e->chain, ask);
     else
         part_cancel(&e->parts[0], ask);
+}
+
+bool enricher_is_queued(const struct enricher *e, const struct ask *ask)
+{
+    return e->chain != NULL ? chain_is_queued(e->chain, ask) : part_is_queued(&e->parts[0], ask);
 }
 
 enum status enricher_trouble(const struct enricher *e, struct error *err)
