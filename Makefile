@@ -19,7 +19,7 @@ build: ## make build/sluice; installs what is missing first (apt)
 test: ## all tests; ends with "N passed, N failed"
 	@scripts/test.sh
 
-test-all: ## the same and TSan, Valgrind, coverage and the long suites
+test-all: ## the same and TSan, Valgrind, analyzers, coverage and the long suites
 	@scripts/test.sh --all
 
 bench: build ## measure and compare with bare loops; writes build/bench.json

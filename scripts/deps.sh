@@ -53,6 +53,7 @@ git               | cmd git              | git                     | git        
 '
 all_needs='
 Valgrind          | cmd valgrind         | valgrind                | valgrind            | valgrind          | valgrind
+clang-tidy        | cmd clang-tidy       | clang-tidy              | clang-tools-extra   | clang-extra-tools | clang
 libFuzzer         | fuzzer               | clang-runtime           | compiler-rt         | compiler-rt       | compiler-rt
 '
 

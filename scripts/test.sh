@@ -221,6 +221,7 @@ coverage() {
 
 extra() {
     build tsan && TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1 unit tsan
+    suite analyze count_one scripts/analyze.sh build/test "$cores"
     wanted valgrind && [ -d build/test ] &&
         suite valgrind count_one scripts/valgrind.sh build/test
     coverage

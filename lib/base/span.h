@@ -27,7 +27,9 @@ static inline struct span span_make(const void *p, size_t n)
 
 static inline bool span_equal(struct span a, struct span b)
 {
-    return a.n == b.n && (a.p == NULL) == (b.p == NULL) && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
+    if (a.p == NULL || b.p == NULL)
+        return a.p == b.p && a.n == b.n;
+    return a.n == b.n && memcmp(a.p, b.p, a.n) == 0;
 }
 
 static inline bool span_is(struct span a, const char *text)

@@ -70,7 +70,7 @@ void broker_close(struct broker *b)
 {
     if (b == NULL)
         return;
-    if (b->ctx != NULL)
+    if (b->ctx != NULL && b->ops != NULL)
         b->ops->close(b->ctx);
     mem_free(b->ctx);
     mem_free(b->name);

@@ -99,10 +99,11 @@ static enum status on_scalar(struct builder *b, const yaml_event_t *event, struc
         return refuse(b, event, "a value holds a zero byte", err);
     if (waits_for_key(b))
         return take_key(b, event, err);
-    struct node *node;
+    struct node *node = NULL;
     enum status st = add_node(b, event, NODE_SCALAR, &node, err);
     if (st != ST_OK)
         return st;
+    assert(node != NULL);
     node->text = copy_text(b, event);
     node->plain = event->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
     return ST_OK;
@@ -115,7 +116,7 @@ static enum status open_node(struct builder *b, const yaml_event_t *event, enum 
         return refuse(b, event, "anchors and tags are not supported", err);
     if (b->depth == DOCUMENT_MAX_DEPTH)
         return refuse(b, event, "nested too deeply", err);
-    struct node *node;
+    struct node *node = NULL;
     enum status st = add_node(b, event, kind, &node, err);
     if (st == ST_OK)
         b->stack[b->depth++] = node;

@@ -238,3 +238,9 @@ void chain_cancel(struct chain *c, struct ask *ask)
     r->asking = false;
     run_give_back(r);
 }
+
+bool chain_is_queued(const struct chain *c, const struct ask *ask)
+{
+    const struct run *r = ask->owner;
+    return r != NULL && r->asking && part_is_queued(&c->e->parts[r->at], &r->inner);
+}

@@ -29,10 +29,12 @@ struct enricher {
 
 enum status part_submit(struct part *part, struct ask *ask);
 void part_cancel(struct part *part, struct ask *ask);
+bool part_is_queued(const struct part *part, const struct ask *ask);
 
 struct chain *chain_new(struct enricher *e);
 void chain_free(struct chain *c); /* cancels what still runs; NULL is accepted */
 enum status chain_submit(struct chain *c, struct ask *ask);
 void chain_cancel(struct chain *c, struct ask *ask);
+bool chain_is_queued(const struct chain *c, const struct ask *ask);
 
 #endif

@@ -2,6 +2,8 @@
  * case, is called directly; anything else goes through chain.c. */
 #include "lib/enrich/enrich.h"
 
+#include <assert.h>
+
 #include "lib/base/mem.h"
 #include "lib/enrich/chain.h"
 
@@ -33,6 +35,7 @@ static enum status part_open(struct enricher *e, struct part *part, struct error
     if (link->paid)
         return paid_open(e->engine, link, e->client, e->transport, e->loop, &part->paid, err);
     part->ops = plain_kinds[link->opt.kind];
+    assert(part->ops != NULL); /* what has none is paid */
     part->ctx = mem_zalloc(part->ops->ctx_size);
     return part->ops->open(part->ctx, &link->opt, e->loop, err);
 }
@@ -56,6 +59,11 @@ void part_cancel(struct part *part, struct ask *ask)
         paid_cancel(part->paid, ask);
     else
         part->ops->cancel(part->ctx, ask);
+}
+
+bool part_is_queued(const struct part *part, const struct ask *ask)
+{
+    return part->paid != NULL && paid_is_queued(ask);
 }
 
 /* --- open and close --- */
@@ -142,6 +150,11 @@ void enricher_cancel(struct enricher *e, struct ask *ask)
         chain_cancel(e->chain, ask);
     else
         part_cancel(&e->parts[0], ask);
+}
+
+bool enricher_is_queued(const struct enricher *e, const struct ask *ask)
+{
+    return e->chain != NULL ? chain_is_queued(e->chain, ask) : part_is_queued(&e->parts[0], ask);
 }
 
 enum status enricher_trouble(const struct enricher *e, struct error *err)

@@ -62,6 +62,10 @@ enum status enricher_submit(struct enricher *enricher, struct ask *ask) MUST_CHE
 /* Nobody waits for this ask any more: done() is not called, the ask is the asker's again. */
 void enricher_cancel(struct enricher *enricher, struct ask *ask);
 
+/* Whether this ask only waits, for its turn or for what somebody else asks: no call of its own is
+ * made now, and giving it up costs nothing. False for what costs nothing anyway. */
+bool enricher_is_queued(const struct enricher *enricher, const struct ask *ask);
+
 /* What stands in the way of an answer just now, in words: the last call that brought none. ST_FATAL
  * always: for whoever does not want to wait. */
 enum status enricher_trouble(const struct enricher *enricher, struct error *err);

@@ -324,6 +324,13 @@ void paid_cancel(struct paid *p, struct ask *ask)
     purchase_give_back(b);
 }
 
+bool paid_is_queued(const struct ask *ask)
+{
+    const struct purchase *b = ask->owner;
+    return b != NULL && (b->state == PURCHASE_READY || b->state == PURCHASE_SLEEPS ||
+                         b->state == PURCHASE_FOLLOWS);
+}
+
 bool paid_trouble(const struct paid *p, struct error *err)
 {
     if (p->trouble.text[0] == '\0')

@@ -32,4 +32,7 @@ bool paid_trouble(const struct paid *paid, struct error *err);
 enum status paid_submit(struct paid *paid, struct ask *ask) MUST_CHECK;
 void paid_cancel(struct paid *paid, struct ask *ask);
 
+/* As enricher_is_queued. */
+bool paid_is_queued(const struct ask *ask);
+
 #endif

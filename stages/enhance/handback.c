@@ -128,12 +128,26 @@ void enhance_stop(struct enhance *e)
     enhance_schedule(e);
 }
 
+/* Gives up the questions that only wait: nothing new is asked for who leaves. */
+static void leave_queued(struct enhance *e, struct window *win)
+{
+    for (uint64_t i = win->front; i != win->tail && win->asking > 0; i++) {
+        struct slot *slot = win->ring[i & win->mask].slot;
+        if (slot == NULL || slot->state != SLOT_ASKING ||
+            !enricher_is_queued(e->enricher, &slot->step.ask))
+            continue;
+        enricher_cancel(e->enricher, &slot->step.ask);
+        slot->state = SLOT_LEFT;
+        win->asking--;
+    }
+}
+
 /* Whether this window holds nothing that can still be committed. */
 static bool is_over(const struct enhance *e, struct window *win)
 {
     if (!window_settled(win) || window_next(win) != NULL)
         return false;
-    return win->slots == 0 || e->given_up;
+    return win->asking == 0 || e->given_up;
 }
 
 static bool leaving(const struct enhance *e, const struct window *win)
@@ -145,10 +159,14 @@ void enhance_settle(struct enhance *e)
 {
     if (!e->revoking && !e->stopping)
         return;
-    for (int32_t i = 0; i < e->win_count; i++)
-        if (leaving(e, e->wins[i]) && !is_over(e, e->wins[i]))
-            return;
-    if (!writer_idle(e->writer))
+    bool over = true;
+    for (int32_t i = 0; i < e->win_count; i++) {
+        if (!leaving(e, e->wins[i]))
+            continue;
+        leave_queued(e, e->wins[i]);
+        over = is_over(e, e->wins[i]) && over;
+    }
+    if (!over || !writer_idle(e->writer))
         return;
     for (int32_t i = 0; i < e->win_count; i++)
         if (leaving(e, e->wins[i]))

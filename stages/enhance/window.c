@@ -136,7 +136,7 @@ static void key_remove_first(struct window *win, struct slot *slot)
         return;
     next->last_of_key = slot->last_of_key;
     key_put_first(win, next);
-    if (next->state != SLOT_ASKING)
+    if (slot_is_answered(next))
         list_add(&win->ready, next);
 }
 
@@ -256,7 +256,7 @@ struct slot *window_next(struct window *win)
         return NULL;
     struct slot *slot = win->ring[win->front & win->mask].slot;
     assert(slot != NULL); /* Ensures 1 */
-    return slot->state == SLOT_ASKING ? NULL : slot;
+    return slot_is_answered(slot) ? slot : NULL;
 }
 
 void window_sent(struct window *win)
@@ -375,7 +375,7 @@ void window_aborted(struct window *win)
         slot->sent = false;
         if (win->order == ORDER_KEY)
             key_add(win, slot);
-        if (slot->state != SLOT_ASKING)
+        if (slot_is_answered(slot))
             window_answered(win, slot);
     }
 }

@@ -28,7 +28,12 @@
 #include "stages/enhance/step.h"
 
 enum order { ORDER_PARTITION, ORDER_KEY, ORDER_NONE };
-enum slot_state { SLOT_ASKING, SLOT_DONE, SLOT_DEAD };
+enum slot_state {
+    SLOT_ASKING,
+    SLOT_LEFT, /* its partition leaves, and it will not be asked about here any more */
+    SLOT_DONE,
+    SLOT_DEAD,
+};
 
 struct slot {
     struct record rec;
@@ -113,6 +118,11 @@ static inline size_t window_room(const struct window *win)
 /* A new slot at the tail, as SLOT_ASKING; NULL when an earlier owner has done this post (give the
  * record back). There must be room. */
 struct slot *window_add(struct window *win, const struct record *rec);
+
+static inline bool slot_is_answered(const struct slot *slot)
+{
+    return slot->state == SLOT_DONE || slot->state == SLOT_DEAD;
+}
 
 /* The slot's state is SLOT_DONE or SLOT_DEAD now. */
 void window_answered(struct window *win, struct slot *slot);

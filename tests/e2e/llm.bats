@@ -28,6 +28,26 @@ enrich() {
   [ "$(stat_of repeated)" -eq 0 ]
 }
 
+@test "SIGTERM begins no new call, waits for those in flight, and the next run asks for the rest" {
+  llm --delay 500
+  posts 1 2000 | "$SLUICE" source --from - --quiet --partitions 2
+  start "$SLUICE" enhance --enricher openai --llm-url "$LLM" --llm-concurrency 50 2>log
+  pid=$!
+  asking() { [ "$(stat_of calls)" -ge 60 ]; }
+  wait_for 20 asking
+  kill -TERM $pid
+  at_term=$(stat_of calls)
+  wait $pid
+  echo "calls at SIGTERM $at_term, at the end $(stat_of calls)"
+  [ "$(stat_of calls)" -le $((at_term + 50)) ] # those that began before the signal was seen
+  [ "$(stat_of aborted)" -eq 0 ]
+  script '{"delay_ms":1}'
+  "$SLUICE" enhance --drain --enricher openai --llm-url "$LLM" 2>>log
+  [ "$(stat_of calls)" -eq 2000 ] # none twice
+  values enhanced_posts | ids >out
+  exactly_once out 2000
+}
+
 @test "headers say what each record caused, and their sum is what was spent" {
   llm --delay 5
   for i in $(seq 1 60); do echo "{\"id\":$i,\"text\":\"text $((i % 20))\"}"; done >posts.jsonl

@@ -4,6 +4,7 @@
  * Exactly once (KIP-98, KIP-447): begin, produce …, flush, send_offsets with the group's metadata,
  * commit. The broker fences a producer by its epoch and the group by its generation.
  * At least once: produce …, flush, commit the offsets. */
+#include <assert.h>
 #include <stdio.h>
 
 #include "lib/base/clock.h"
@@ -274,6 +275,7 @@ static enum status flush(struct kafka_commit *c)
 static enum status send_offsets(struct kafka_commit *c, int64_t deadline_ms)
 {
     enum status st = ST_OK;
+    assert(c->lane != NULL);
     do {
         POINT("kafka.txn.offsets", "", -1, (int64_t)c->number);
         st = sort_error(
@@ -287,6 +289,7 @@ static enum status send_offsets(struct kafka_commit *c, int64_t deadline_ms)
 
 static enum status commit_transaction(struct kafka_commit *c)
 {
+    assert(c->lane != NULL); /* a transaction has one */
     if (POINT_FAILS("kafka.txn")) {
         error_set(&c->err, ST_ABORT, ERR_TEMPORARY, "kafka: a fault was injected");
         return abort_lane(c);
