@@ -18,7 +18,6 @@ enum {
     FLUSH_SLICE_MS = 100,
     CALL_MS = 10000,
     REFENCE_WINDOW_MS = 300000,
-    CHECK_EVERY_MS = 30000,
     FEW_RECORDS = 1000
 };
 
@@ -251,6 +250,22 @@ static enum status abort_lane(struct kafka_commit *c)
     return ST_ABORT;
 }
 
+/* A batch that a topic's limit refused: the limit was lowered since the lanes were made. It is read
+ * anew, so that the next writer_send refuses a record that alone is too large; lanes are made anew,
+ * so that batches stay below it. */
+static void learn_limits(struct kafka_writer *w)
+{
+    struct error err;
+    bool changed = false;
+    for (size_t i = 0; i < w->topic_count; i++) {
+        int64_t limit;
+        if (kafka_topic_limit(w->kafka, w->topics[i], &limit, &err) == ST_OK)
+            changed |= atomic_exchange(&w->limits[i], limit) != limit;
+    }
+    for (int i = 0; changed && i < w->lane_count; i++)
+        w->lanes[i].stale = true;
+}
+
 /* Sorts a transactional error: again, abort, or the end. NULL is ST_OK. */
 static enum status sort_error(struct kafka_commit *c, rd_kafka_error_t *error, const char *what)
 {
@@ -259,6 +274,8 @@ static enum status sort_error(struct kafka_commit *c, rd_kafka_error_t *error, c
     bool again = rd_kafka_error_is_retriable(error);
     bool abort = rd_kafka_error_txn_requires_abort(error);
     bool fatal = rd_kafka_error_is_fatal(error);
+    if (rd_kafka_error_code(error) == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE)
+        learn_limits(c->writer);
     kafka_error_take(&c->err, error, "kafka: %s", what);
     if (abort)
         return abort_lane(c);
@@ -281,22 +298,6 @@ static void flush(struct kafka_commit *c)
             break;
     atomic_store(&w->flushed, true);
     loop_bell_ring(w->flushed_bell);
-}
-
-/* A batch that a topic's limit refused: the limit was lowered since the lanes were made. It is read
- * anew, so that the next writer_send refuses a record that alone is too large; lanes are made anew,
- * so that batches stay below it. */
-static void learn_limits(struct kafka_writer *w)
-{
-    struct error err;
-    bool changed = false;
-    for (size_t i = 0; i < w->topic_count; i++) {
-        int64_t limit;
-        if (kafka_topic_limit(w->kafka, w->topics[i], &limit, &err) == ST_OK)
-            changed |= atomic_exchange(&w->limits[i], limit) != limit;
-    }
-    for (int i = 0; changed && i < w->lane_count; i++)
-        w->lanes[i].stale = true;
 }
 
 /* The first error that a delivery report of the batch told: then it aborts. */
@@ -411,7 +412,7 @@ static enum status commit_offsets(struct kafka_commit *c)
  * spread, so a change stops by name. */
 static enum status check_partitions(struct kafka_writer *w, struct error *err)
 {
-    if (clock_mono_ms() - w->checked_ms < CHECK_EVERY_MS)
+    if (clock_mono_ms() - w->checked_ms < w->check_every_ms)
         return ST_OK;
     w->checked_ms = clock_mono_ms();
     for (size_t i = 0; i < w->topic_count; i++) {

@@ -353,15 +353,16 @@ static enum status open_topic(struct kafka_writer *w, const char *topic, struct 
     return st;
 }
 
-/* As librdkafka has it: the user's -X may have changed it. That it is below session.timeout.ms was
- * checked when the broker was opened (kafka_conf_check). */
-static enum status read_timeout(struct kafka_writer *w, struct error *err)
+/* As librdkafka has them: the user's -X may have changed them. That a transaction's time-out is
+ * below session.timeout.ms was checked when the broker was opened (kafka_conf_check). */
+static enum status read_times(struct kafka_writer *w, struct error *err)
 {
     rd_kafka_conf_t *conf = NULL;
     enum status st = kafka_conf_new(w->kafka, KAFKA_PRODUCER, &conf, err);
     if (st != ST_OK)
         return st;
     w->transaction_timeout_ms = kafka_conf_number(conf, "transaction.timeout.ms", 10000);
+    w->check_every_ms = kafka_conf_number(conf, "topic.metadata.refresh.interval.ms", 30000);
     rd_kafka_conf_destroy(conf);
     return ST_OK;
 }
@@ -400,7 +401,7 @@ enum status kafka_writer_open(void *writer, void *ctx, void *reader,
 {
     struct kafka_writer *w = writer;
     set_up(w, ctx, reader, cfg);
-    enum status st = read_timeout(w, err);
+    enum status st = read_times(w, err);
     for (size_t i = 0; st == ST_OK && i < cfg->topic_count; i++)
         st = open_topic(w, cfg->topics[i], err);
     for (int i = 0; st == ST_OK && i < w->lane_count; i++)

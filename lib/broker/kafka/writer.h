@@ -66,7 +66,7 @@ struct kafka_writer {
     char *id; /* "sluice.<group>.<instance>.<worker>" */
     char start_id[17];
     bool trace_txn, gather;
-    int64_t transaction_timeout_ms;
+    int64_t transaction_timeout_ms, check_every_ms;
 
     size_t topic_count;
     char *topics[WRITER_TOPICS_MAX];
