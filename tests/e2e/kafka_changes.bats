@@ -31,7 +31,8 @@ enhance() { start "$SLUICE" enhance -X topic.metadata.refresh.interval.ms=500 "$
 
 @test "kafka: partitions added to the raw topic are read from their beginning" {
   kafka_setup
-  "$SLUICE" source --from <(posts 1 100) --quiet --partitions 2
+  export SLUICE_PARTITIONS=2
+  "$SLUICE" source --from <(posts 1 100) --quiet
   enhance 2>log
   wait_for 30 has_outputs 100
   admin partitions "$SLUICE_RAW_TOPIC" 4
@@ -47,7 +48,8 @@ enhance() { start "$SLUICE" enhance -X topic.metadata.refresh.interval.ms=500 "$
 
 @test "kafka: partitions added to the output topic stop enhance by name" {
   kafka_setup
-  "$SLUICE" source --from <(posts 1 50) --quiet --partitions 2
+  export SLUICE_PARTITIONS=2
+  "$SLUICE" source --from <(posts 1 50) --quiet
   enhance 2>log
   pid=$!
   wait_for 30 has_outputs 50
