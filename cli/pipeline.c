@@ -287,6 +287,9 @@ enum status pipeline_stop(struct pipeline *p, struct error *err)
                 st = stop_one(p, p->stages[i], err);
     }
     if (st != ST_OK) { /* a worker hangs: joining it would hang as well */
+        struct error first;
+        if (first_failure(p, &first) != ST_OK)
+            *err = first; /* rather than that the end came late */
         fprintf(stderr, "sluice %s: %s\n", p->app->command->name, err->text);
         _exit(exit_code_of(err->kind));
     }

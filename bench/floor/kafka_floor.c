@@ -4,7 +4,12 @@
  * sluice-src, produces with the same key and timestamp to the same partition, and commits outputs
  * and positions in one transaction: one producer, in the loop. `sluice enhance` is measured beside
  * it in the same run, so what matters here is that this loop is as fast as such a loop gets
- * (big fetch queue, batched consume calls, produce without waiting) and not that it is safe. */
+ * (big fetch queue, batched consume calls, produce without waiting) and not that it is safe.
+ *
+ * --latency: transactions of 5 ms and no linger. --pause MS rests after each commit: the broker
+ * refuses a new transaction of the same id while it writes the markers of the last one, and
+ * librdkafka then waits 20 ms. 0 is the plain loop, 5 what is best for it; both are measured.
+ * --share I --of N: every N-th partition from the I-th on, for several loops side by side. */
 #include <librdkafka/rdkafka.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -21,6 +26,7 @@ static const char ENRICHMENT[] =
 struct options {
     const char *brokers, *in, *out, *group;
     bool at_least_once, latency, drain;
+    long pause_ms, share, of; /* of: 0 is all partitions, as a member of the group */
 };
 
 struct floor {
@@ -109,6 +115,8 @@ static void consumer_open(struct floor *fl)
     fl->consumer = client_new(RD_KAFKA_CONSUMER, conf);
     rd_kafka_poll_set_consumer(fl->consumer);
     fl->queue = rd_kafka_queue_get_consumer(fl->consumer);
+    if (fl->opt->of > 0)
+        return; /* assigned when the partitions are known */
     rd_kafka_topic_partition_list_t *topics = rd_kafka_topic_partition_list_new(1);
     rd_kafka_topic_partition_list_add(topics, fl->opt->in, RD_KAFKA_PARTITION_UA);
     if (rd_kafka_subscribe(fl->consumer, topics) != RD_KAFKA_RESP_ERR_NO_ERROR)
@@ -126,8 +134,10 @@ static void producer_open(struct floor *fl)
     set(conf, "batch.num.messages", "10000");
     set(conf, "queue.buffering.max.messages", "30000");
     set(conf, "retry.backoff.ms", "5"); /* after CONCURRENT_TRANSACTIONS; the default is 100 */
+    char id[200];
+    snprintf(id, sizeof id, "%s.%ld", fl->opt->group, fl->opt->share);
     if (!fl->opt->at_least_once)
-        set(conf, "transactional.id", fl->opt->group);
+        set(conf, "transactional.id", id);
     rd_kafka_conf_set_opaque(conf, fl);
     /* Without a report callback rd_kafka_flush waits in steps of 10 ms. */
     rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
@@ -141,10 +151,13 @@ static void topics_read(struct floor *fl)
 {
     const struct rd_kafka_metadata *md;
     rd_kafka_topic_t *out = rd_kafka_topic_new(fl->producer, fl->opt->out, NULL);
-    if (rd_kafka_metadata(fl->producer, 0, out, &md, 10000) != RD_KAFKA_RESP_ERR_NO_ERROR)
-        die(fl->opt->out, "no metadata");
-    fl->partitions = md->topics[0].partition_cnt;
-    rd_kafka_metadata_destroy(md);
+    for (int64_t until = now_ms() + 10000; fl->partitions < 1 && now_ms() < until;) {
+        /* a topic just made has no partitions yet */
+        if (rd_kafka_metadata(fl->producer, 0, out, &md, 10000) != RD_KAFKA_RESP_ERR_NO_ERROR)
+            die(fl->opt->out, "no metadata");
+        fl->partitions = md->topics[0].partition_cnt;
+        rd_kafka_metadata_destroy(md);
+    }
     rd_kafka_topic_destroy(out);
     if (fl->partitions < 1 || fl->partitions > PARTITIONS_MAX)
         die(fl->opt->out, "bad number of partitions");
@@ -152,7 +165,14 @@ static void topics_read(struct floor *fl)
         int64_t low;
         rd_kafka_query_watermark_offsets(fl->consumer, fl->opt->in, p, &low, &fl->target[p], 10000);
         fl->next[p] = fl->acked[p] = -1;
+        if (fl->opt->of > 0 && p % fl->opt->of != fl->opt->share)
+            fl->target[p] = 0; /* another loop's */
+        else
+            rd_kafka_topic_partition_list_add(fl->positions, fl->opt->in, p)->offset =
+                RD_KAFKA_OFFSET_BEGINNING;
     }
+    if (fl->opt->of > 0)
+        rd_kafka_assign(fl->consumer, fl->positions);
 }
 
 /* --- the loop --- */
@@ -174,11 +194,8 @@ static void commit_transaction(struct floor *fl)
     must("positions", rd_kafka_send_offsets_to_transaction(fl->producer, fl->positions, group, -1));
     rd_kafka_consumer_group_metadata_destroy(group);
     must("commit", rd_kafka_commit_transaction(fl->producer, -1));
-    if (fl->opt->latency) {
-        /* The broker refuses a new transaction of the same id while it writes the markers of the
-         * last one, and librdkafka then waits 20 ms: a pause costs less. */
-        nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
-    }
+    if (fl->opt->pause_ms > 0)
+        nanosleep(&(struct timespec){.tv_nsec = fl->opt->pause_ms * 1000000}, NULL);
 }
 
 static void commit(struct floor *fl, bool wait)
@@ -316,6 +333,12 @@ static void parse(int argc, char **argv, struct options *opt)
             text = &opt->out;
         else if (strcmp(argv[i], "--group") == 0)
             text = &opt->group;
+        else if (strcmp(argv[i], "--pause") == 0 && i + 1 < argc)
+            opt->pause_ms = strtol(argv[++i], NULL, 10);
+        else if (strcmp(argv[i], "--share") == 0 && i + 1 < argc)
+            opt->share = strtol(argv[++i], NULL, 10);
+        else if (strcmp(argv[i], "--of") == 0 && i + 1 < argc)
+            opt->of = strtol(argv[++i], NULL, 10);
         else
             die(argv[i], "unknown option");
         if (text != NULL && ++i < argc)
@@ -323,7 +346,7 @@ static void parse(int argc, char **argv, struct options *opt)
     }
     if (opt->brokers == NULL || opt->in == NULL || opt->out == NULL || opt->group == NULL)
         die("usage", "--brokers LIST --in TOPIC --out TOPIC --group GROUP [--drain] [--latency] "
-                     "[--at-least-once]");
+                     "[--pause MS] [--share I --of N] [--at-least-once]");
 }
 
 int main(int argc, char **argv)

@@ -7,6 +7,7 @@
  * restart. Asks that are to take a while wait in one heap behind one timer, however many. */
 #include <math.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "lib/base/backoff.h"
 #include "lib/base/clock.h"
@@ -38,24 +39,37 @@ static uint64_t hash_text(struct span s)
     return h;
 }
 
+static char *put(char *to, struct span s)
+{
+    memcpy(to, s.p, s.n);
+    return to + s.n;
+}
+
+/* Into room that is made once: appending piece by piece took as long as reading the text. */
 static void write_answer(const struct mock *m, struct ask *ask)
 {
-    static const char *const moods[] = {"neutral", "positive", "negative"};
+    static const struct span moods[] = {{"neutral", 7}, {"positive", 8}, {"negative", 8}};
     struct insight in;
-    lexicon_read(m->lexicon, ask->text, &in);
     struct buf *b = &ask->answer;
+    lexicon_read(m->lexicon, ask->text, &in);
+    size_t most = 80 + strlen(in.language);
+    for (int i = 0; i < in.topic_count; i++)
+        most += in.topics[i].n + 3;
     buf_reset(b, 0);
-    buf_add(b, "{\"topics\":[", 11);
+    char *start = buf_reserve(b, most), *to = put(start, SPAN_LIT("{\"topics\":["));
     for (int i = 0; i < in.topic_count; i++) {
-        buf_add_str(b, i == 0 ? "\"" : ",\"");
-        buf_add_span(b, in.topics[i]);
-        buf_add_char(b, '"');
+        if (i > 0)
+            *to++ = ',';
+        *to++ = '"';
+        to = put(to, in.topics[i]);
+        *to++ = '"';
     }
-    buf_add(b, "],\"sentiment\":\"", 15);
-    buf_add_str(b, moods[in.sentiment]);
-    buf_add(b, "\",\"language\":\"", 14);
-    buf_add_str(b, in.language);
-    buf_add(b, "\"}", 2);
+    to = put(to, SPAN_LIT("],\"sentiment\":\""));
+    to = put(to, moods[in.sentiment]);
+    to = put(to, SPAN_LIT("\",\"language\":\""));
+    to = put(to, span_of(in.language));
+    to = put(to, SPAN_LIT("\"}"));
+    b->n = (size_t)(to - start);
 }
 
 static bool has_luck(const struct mock *m)

@@ -80,10 +80,14 @@ void headers_add_source(struct headers *h, const char *topic, int32_t partition,
     char digits[48];
     size_t at = write_number(digits, sizeof digits, (uint64_t)offset);
     at = write_number(digits, at, (uint64_t)partition);
-    size_t from = h->text.n;
-    buf_add_str(&h->text, topic);
-    buf_add(&h->text, digits + at, sizeof digits - at);
-    headers_add(h, SPAN_LIT("sluice-src"), span_make(h->text.p + from, h->text.n - from));
+    size_t name = strlen(topic), rest = sizeof digits - at;
+    char *to = buf_reserve(&h->text, name + rest);
+    if (to == NULL)
+        return; /* no topic has so long a name */
+    memcpy(to, topic, name);
+    memcpy(to + name, digits + at, rest);
+    h->text.n += name + rest;
+    headers_add(h, SPAN_LIT("sluice-src"), span_make(to, name + rest));
 }
 
 void headers_add_letter(struct headers *h, const struct letter *l)

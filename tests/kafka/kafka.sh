@@ -2,6 +2,8 @@
 # Starts a real Apache Kafka (one node, KRaft) for tests, and stops it.
 #
 #   kafka.sh start [--secure] [--with PID]   prints KAFKA_BOOTSTRAP_SERVERS=… KAFKA_PID=… KAFKA_DIR=…
+#   kafka.sh kill DIR                        kill -9 of that broker; its data stay
+#   kafka.sh again DIR                       starts it again, on the same port and data
 #   kafka.sh stop DIR                      ends that broker and removes its data
 #   kafka.sh jars                          fetches the jars only
 #
@@ -171,6 +173,14 @@ stop() { # DIR
     rm -rf "$1"
 }
 
+# A broker that goes away, as its clients see it.
+kill_broker() { # DIR
+    local pid
+    pid=$(cat "$1/pid")
+    kill -9 "$pid"
+    while kill -0 "$pid" 2>/dev/null; do sleep 0.05; done
+}
+
 watch_parent() { # DIR PID
     (
         while kill -0 "$2" 2>/dev/null && [ -d "$1" ]; do sleep 1; done
@@ -214,8 +224,10 @@ start() {
 
 case ${1:-} in
 start) shift; start "$@" ;;
+kill) kill_broker "${2:?DIR}" ;;
+again) launch "${2:?DIR}" || fail "the broker does not start again" ;;
 stop) stop "${2:?DIR}" ;;
 acl) acl "${@:2}" ;;
 jars) fetch_jars ;;
-*) fail "use: kafka.sh start [--secure] [--with PID] | stop DIR | acl DIR … | jars" ;;
+*) fail "use: kafka.sh start [--secure] [--with PID] | kill DIR | again DIR | stop DIR | acl DIR … | jars" ;;
 esac

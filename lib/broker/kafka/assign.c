@@ -370,7 +370,7 @@ void kafka_reader_give_up(void *reader)
     if (rb == NULL || rb->assign || rb->phase != PHASE_WAITING)
         return;
     rb->phase = PHASE_READY;
-    kafka_rebalance_go_on(r);
+    loop_timer_start(r->timer, 0); /* goes on from the loop: no event comes inside this call */
 }
 
 void kafka_rebalance_drop(struct kafka_reader *r)

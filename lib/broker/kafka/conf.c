@@ -25,6 +25,8 @@ static const struct {
     {"auto.commit.interval.ms", "positions are committed together with the outputs"},
     {"enable.auto.offset.store", "positions are committed together with the outputs"},
     {"auto.offset.reset", "a lost position must stop; use --on-missing-position"},
+    {"message.timeout.ms", "a record given up could come twice; use --broker-timeout"},
+    {"delivery.timeout.ms", "a record given up could come twice; use --broker-timeout"},
     {"enable.partition.eof", "the reader rests on it"},
     {"group.id", "use --group"},
     {"group.protocol", "fencing rests on the classic protocol's generations"},
@@ -70,12 +72,15 @@ static const struct kafka_setting consumer_settings[] = {
 static const struct kafka_setting producer_settings[] = {
     {"enable.idempotence", "true"},
     {"acks", "all"},
-    {"linger.ms", "0"},
     {"retry.backoff.ms", "5"}, /* also the wait between tries of AddOffsets: 100 by default */
     {"batch.num.messages", "10000"},
     {"queue.buffering.max.messages", "30000"},
     {"queue.buffering.max.kbytes", "65536"},
 };
+
+/* A commit flushes, so that records may gather meanwhile: a third less CPU under load, and fewer
+ * requests at low rates. Who waits for the acknowledgement of each record is not to wait longer. */
+static const struct kafka_setting gathering = {"linger.ms", "2"}, at_once = {"linger.ms", "0"};
 
 static const struct kafka_setting lookup_settings[] = {
     {"enable.auto.commit", "false"},
@@ -179,7 +184,8 @@ static enum status set_property(rd_kafka_conf_t *conf, const char *item, enum ka
     char *name = mem_spandup(span_make(rest, (size_t)(equal - rest)));
     char why[256];
     enum status st = check_name(name, err);
-    bool ours = (!producers || role == KAFKA_PRODUCER) && (!consumers || role != KAFKA_PRODUCER);
+    bool produces = role == KAFKA_PRODUCER || role == KAFKA_FEEDER;
+    bool ours = (!producers || produces) && (!consumers || !produces);
     if (st == ST_OK && ours &&
         rd_kafka_conf_set(conf, name, equal + 1, why, sizeof why) != RD_KAFKA_CONF_OK)
         st = error_set(err, ST_FATAL, ERR_CONFIG, "-X %s: %s", name, why);
@@ -248,8 +254,10 @@ static enum status set_role(rd_kafka_conf_t *conf, const struct broker_options *
     int64_t session = session_timeout(opt);
     if (role == KAFKA_LOOKUP)
         return SET_ALL(conf, lookup_settings, err);
-    if (role == KAFKA_PRODUCER) {
+    if (role != KAFKA_CONSUMER) {
         enum status st = SET_ALL(conf, producer_settings, err);
+        if (st == ST_OK)
+            st = set_all(conf, role == KAFKA_FEEDER ? &at_once : &gathering, 1, err);
         int64_t txn = opt->transaction_timeout_ms > 0 ? opt->transaction_timeout_ms
                                                       : smaller(10000, session * 2 / 3);
         return st == ST_OK ? set_number(conf, "transaction.timeout.ms", txn, err) : st;
@@ -287,22 +295,35 @@ enum status kafka_conf_new(const struct kafka *kafka, enum kafka_role role, rd_k
     return st;
 }
 
-/* A member that hangs must have lost its transaction before its partitions are given away. */
+/* A member that hangs must have lost its transaction before its partitions are given away. As
+ * librdkafka has the values: -X may have changed them. */
+static enum status check_timeouts(const rd_kafka_conf_t *consumer, const rd_kafka_conf_t *producer,
+                                  struct error *err)
+{
+    int64_t session = kafka_conf_number(consumer, "session.timeout.ms", 0);
+    int64_t heartbeat = kafka_conf_number(consumer, "heartbeat.interval.ms", 0);
+    int64_t txn = kafka_conf_number(producer, "transaction.timeout.ms", 0);
+    if (txn >= session)
+        return error_set(err, ST_FATAL, ERR_CONFIG,
+                         "--transaction-timeout (%" PRId64 " ms) must be below "
+                         "--session-timeout (%" PRId64 " ms)",
+                         txn, session);
+    if (heartbeat >= session)
+        return error_set(err, ST_FATAL, ERR_CONFIG,
+                         "heartbeat.interval.ms (%" PRId64 ") must be below --session-timeout "
+                         "(%" PRId64 " ms)",
+                         heartbeat, session);
+    return ST_OK;
+}
+
 enum status kafka_conf_check(const struct kafka *kafka, struct error *err)
 {
     rd_kafka_conf_t *consumer = NULL, *producer = NULL;
     enum status st = kafka_conf_new(kafka, KAFKA_CONSUMER, &consumer, err);
     if (st == ST_OK)
         st = kafka_conf_new(kafka, KAFKA_PRODUCER, &producer, err);
-    if (st == ST_OK) {
-        int64_t session = kafka_conf_number(consumer, "session.timeout.ms", 0);
-        int64_t txn = kafka_conf_number(producer, "transaction.timeout.ms", 0);
-        if (txn >= session)
-            st = error_set(err, ST_FATAL, ERR_CONFIG,
-                           "--transaction-timeout (%" PRId64 " ms) must be below "
-                           "--session-timeout (%" PRId64 " ms)",
-                           txn, session);
-    }
+    if (st == ST_OK)
+        st = check_timeouts(consumer, producer, err);
     if (consumer != NULL)
         rd_kafka_conf_destroy(consumer);
     if (producer != NULL)

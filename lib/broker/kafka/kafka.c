@@ -97,7 +97,7 @@ static const char *library(void)
 
 const struct broker_ops kafka_broker_ops = {
     .scheme = "kafka",
-    .commit_interval_ms = 5, /* a transaction costs brokers and us about 3 ms of CPU */
+    .commit_interval_ms = 3, /* 5 costs a fifth less CPU at 1,000 posts/s, and 2 to 4 ms */
     .library = library,
     .broker_size = sizeof(struct kafka),
     .reader_size = sizeof(struct kafka_reader),

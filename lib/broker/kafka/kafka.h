@@ -32,7 +32,9 @@ struct kafka {
 
 /* --- conf.c --- */
 
-enum kafka_role { KAFKA_CONSUMER, KAFKA_PRODUCER, KAFKA_LOOKUP };
+/* A feeder is a producer whose batches are acknowledged one by one as they come (source); a
+ * producer's are gathered until positions are committed. */
+enum kafka_role { KAFKA_CONSUMER, KAFKA_PRODUCER, KAFKA_FEEDER, KAFKA_LOOKUP };
 
 /* One setting of ours; those that must hold come after the user's -X in no case: -X may not name
  * them. */

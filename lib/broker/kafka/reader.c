@@ -53,6 +53,7 @@ static void on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
     else if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN && !r->down) {
         r->down = true;
         r->down_why = err;
+        r->down_ms = clock_mono_ms();
         r->probe_ms = 0;
         r->cfg.events.connection(r->cfg.events.arg, false, &err);
     }
@@ -80,10 +81,17 @@ static void probe_done(struct job *job)
     r->cfg.events.connection(r->cfg.events.arg, true, NULL);
 }
 
-/* librdkafka tells when all brokers are down, but not when one is back. */
+/* librdkafka tells when all brokers are down, but not when one is back. A reader that has nothing
+ * to commit would else wait for ever. */
 static void probe_connection(struct kafka_reader *r)
 {
     int64_t now_ms = clock_mono_ms();
+    if (r->down && now_ms - r->down_ms > r->kafka->timeout_ms) {
+        r->down_why.kind = ERR_UNAVAILABLE;
+        error_prefix(&r->down_why, "the broker was away for longer than --broker-timeout");
+        kafka_reader_fail(r, &r->down_why);
+        r->down = false;
+    }
     if (!r->down || r->probe.running || now_ms < r->probe_ms)
         return;
     r->probe_ms = now_ms + PROBE_EVERY_MS;
@@ -96,11 +104,21 @@ static void probe_connection(struct kafka_reader *r)
 
 /* --- main queue --- */
 
+/* After a topic was deleted rd_kafka_destroy may wait for ever for a broker thread that a partition
+ * still refers to (librdkafka issues 3007, 3470, 4362). This reader has failed then, for good. */
+static void note_topic_gone(struct kafka_reader *r, rd_kafka_resp_err_t code)
+{
+    r->topic_gone |= code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART ||
+                     code == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC ||
+                     code == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION;
+}
+
 /* Errors of the consumer come as messages. A message with a record must not be here: all partition
  * queues are taken off before they are assigned. */
 static void take_main(struct kafka_reader *r, const rd_kafka_message_t *msg)
 {
     struct error err;
+    note_topic_gone(r, msg->err);
     if (msg->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
         error_set(&err, ST_FATAL, ERR_BUG, "kafka: record %s/%d/%lld came by the main queue",
                   r->cfg.topic, (int)msg->partition, (long long)msg->offset);
@@ -202,6 +220,7 @@ static enum status take_trouble(struct kafka_reader *r, struct kafka_part *part,
         return ST_OK;
     }
     struct error why;
+    note_topic_gone(r, msg->err);
     enum status st = kafka_error(&why, msg->err, rd_kafka_message_errstr(msg),
                                  "kafka: reading %s/%d", r->cfg.topic, (int)msg->partition);
     log_line(LOG_DEBUG, "kafka", "%s", why.text);
@@ -439,7 +458,8 @@ void kafka_reader_close(void *reader)
         rd_kafka_queue_destroy(queue);
         kafka_rebalance_drop(r);
         rd_kafka_consumer_close(r->rk); /* leaves the group */
-        rd_kafka_destroy(r->rk);
+        if (!r->topic_gone)
+            rd_kafka_destroy(r->rk);
     }
     loop_watch_free(r->watch);
     loop_timer_free(r->timer);

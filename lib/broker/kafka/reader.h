@@ -39,9 +39,11 @@ struct kafka_reader {
     _Atomic bool closing;
     bool polling; /* inside rd_kafka_consumer_poll or an event of ours */
     bool failed;
+    bool topic_gone; /* the topic was deleted: the handle cannot be destroyed */
 
     bool down; /* the broker is away, and that was reported */
     struct error down_why;
+    int64_t down_ms;  /* since when */
     int64_t probe_ms; /* when to ask whether it is back */
     struct kafka_probe {
         struct job job;

@@ -3,7 +3,7 @@
  *
  * Exactly once (KIP-98, KIP-447): begin, produce …, flush, send_offsets with the group's metadata,
  * commit. The broker fences a producer by its epoch and the group by its generation.
- * At least once: produce …, flush, commit the offsets. */
+ * At least once: produce …, await the reports of the batch, commit the offsets. */
 #include <assert.h>
 #include <stdio.h>
 
@@ -15,10 +15,11 @@
 
 enum {
     GATHER_MS = 20,
+    GATHER_SLICE_MS = 5,
     FLUSH_SLICE_MS = 100,
     CALL_MS = 10000,
     REFENCE_WINDOW_MS = 300000,
-    CHECK_EVERY_MS = 30000
+    FEW_RECORDS = 1000
 };
 
 /* --- lanes --- */
@@ -28,10 +29,12 @@ enum {
 static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *msg, void *opaque)
 {
     UNUSED(rk);
-    struct kafka_lane *lane = opaque;
+    UNUSED(opaque);
+    struct kafka_batch *batch = msg->_private;
     int none = RD_KAFKA_RESP_ERR_NO_ERROR;
     if (msg->err != RD_KAFKA_RESP_ERR_NO_ERROR)
-        atomic_compare_exchange_strong(&lane->delivery_error, &none, (int)msg->err);
+        atomic_compare_exchange_strong(&batch->error, &none, (int)msg->err);
+    atomic_fetch_add_explicit(&batch->reported, 1, memory_order_release);
 }
 
 static void on_error(rd_kafka_t *rk, int code, const char *text, void *opaque)
@@ -70,18 +73,22 @@ static enum status lane_conf(struct kafka_writer *w, struct kafka_lane *lane, rd
 {
     char id[300];
     rd_kafka_conf_t *conf;
-    enum status st = kafka_conf_new(w->kafka, KAFKA_PRODUCER, &conf, err);
+    enum kafka_role role = w->reader == NULL ? KAFKA_FEEDER : KAFKA_PRODUCER;
+    enum status st = kafka_conf_new(w->kafka, role, &conf, err);
     if (st != ST_OK)
         return st;
     st = set_limits(w, conf, err);
     if (st == ST_OK &&
         w->gather) /* a flush does not wait so long; but not each record is a request */
         st = set_number(conf, "linger.ms", GATHER_MS, err);
+    /* A record that timed out may have arrived all the same, and would come twice when its batch is
+     * sent again: it is tried until the broker time-out ends everything. In a transaction the
+     * transaction's time-out holds. */
+    if (st == ST_OK && !w->transactional)
+        st = kafka_conf_set(conf, "message.timeout.ms", "0", err);
     if (st == ST_OK && w->transactional) {
         snprintf(id, sizeof id, "%s.%d", w->id, lane->number);
         st = kafka_conf_set(conf, "transactional.id", id, err);
-        if (st == ST_OK)
-            st = set_number(conf, "transaction.timeout.ms", w->transaction_timeout_ms, err);
     }
     if (st != ST_OK) {
         rd_kafka_conf_destroy(conf);
@@ -131,7 +138,7 @@ enum status kafka_lane_open(struct kafka_writer *w, struct kafka_lane *lane, str
     for (size_t i = 0; i < w->topic_count; i++)
         lane->topics[i] = rd_kafka_topic_new(lane->rk, w->topics[i], NULL);
     lane->begun = false;
-    atomic_store(&lane->delivery_error, RD_KAFKA_RESP_ERR_NO_ERROR);
+    lane->stale = false;
     struct opening o = {w, lane};
     return kafka_retry(w->kafka, try_open, &o, err);
 }
@@ -154,15 +161,14 @@ void kafka_lane_close(struct kafka_lane *lane)
 enum status kafka_lane_begin(struct kafka_writer *w, struct kafka_lane *lane, struct error *err)
 {
     POINT("kafka.txn.begin", w->topic_count > 0 ? w->topics[0] : "", -1, (int64_t)w->number);
-    if (w->transactional) {
-        enum status st = kafka_error_take(err, rd_kafka_begin_transaction(lane->rk),
-                                          "kafka: beginning a transaction");
-        if (st != ST_OK)
-            return st;
-    }
+    if (!w->transactional)
+        return ST_OK;
+    enum status st = kafka_error_take(err, rd_kafka_begin_transaction(lane->rk),
+                                      "kafka: beginning a transaction");
+    if (st != ST_OK)
+        return st;
     lane->begun = true;
     lane->begun_ms = clock_boot_ms();
-    atomic_store(&lane->delivery_error, RD_KAFKA_RESP_ERR_NO_ERROR);
     return ST_OK;
 }
 
@@ -209,6 +215,18 @@ static enum status after_fatal(struct kafka_commit *c)
 
 /* --- ends of a transaction --- */
 
+/* What was sent without a transaction cannot be taken back: what arrives is repeated. It gets time
+ * to arrive before a new producer repeats it, so that the order of the last ones stays. */
+static enum status renew_after_flush(struct kafka_commit *c)
+{
+    struct kafka_writer *w = c->writer;
+    int64_t deadline_ms = clock_mono_ms() + CALL_MS;
+    while (rd_kafka_flush(c->lane->rk, FLUSH_SLICE_MS) != RD_KAFKA_RESP_ERR_NO_ERROR &&
+           clock_mono_ms() < deadline_ms && !atomic_load(&w->closing))
+        continue;
+    return atomic_load(&w->closing) ? ST_ABORT : renew(w, c->lane, &c->err);
+}
+
 static enum status abort_lane(struct kafka_commit *c)
 {
     struct kafka_lane *lane = c->lane;
@@ -216,11 +234,6 @@ static enum status abort_lane(struct kafka_commit *c)
     POINT("kafka.txn.abort", "", -1, (int64_t)c->number);
     if (lane == NULL || !lane->begun)
         return ST_ABORT;
-    if (!c->writer->transactional) {
-        rd_kafka_flush(lane->rk, CALL_MS); /* what arrives all the same will be repeated */
-        lane->begun = false;
-        return ST_ABORT;
-    }
     enum status st = ST_OK;
     for (int64_t deadline = clock_mono_ms() + c->writer->kafka->timeout_ms;;) {
         rd_kafka_error_t *error = rd_kafka_abort_transaction(lane->rk, CALL_MS);
@@ -238,6 +251,22 @@ static enum status abort_lane(struct kafka_commit *c)
     return ST_ABORT;
 }
 
+/* A batch that a topic's limit refused: the limit was lowered since the lanes were made. It is read
+ * anew, so that the next writer_send refuses a record that alone is too large; lanes are made anew,
+ * so that batches stay below it. */
+static void learn_limits(struct kafka_writer *w)
+{
+    struct error err;
+    bool changed = false;
+    for (size_t i = 0; i < w->topic_count; i++) {
+        int64_t limit;
+        if (kafka_topic_limit(w->kafka, w->topics[i], &limit, &err) == ST_OK)
+            changed |= atomic_exchange(&w->limits[i], limit) != limit;
+    }
+    for (int i = 0; changed && i < w->lane_count; i++)
+        w->lanes[i].stale = true;
+}
+
 /* Sorts a transactional error: again, abort, or the end. NULL is ST_OK. */
 static enum status sort_error(struct kafka_commit *c, rd_kafka_error_t *error, const char *what)
 {
@@ -246,6 +275,8 @@ static enum status sort_error(struct kafka_commit *c, rd_kafka_error_t *error, c
     bool again = rd_kafka_error_is_retriable(error);
     bool abort = rd_kafka_error_txn_requires_abort(error);
     bool fatal = rd_kafka_error_is_fatal(error);
+    if (rd_kafka_error_code(error) == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE)
+        learn_limits(c->writer);
     kafka_error_take(&c->err, error, "kafka: %s", what);
     if (abort)
         return abort_lane(c);
@@ -260,16 +291,26 @@ static enum status give_up_retrying(struct kafka_commit *c)
     return ST_FATAL;
 }
 
-static enum status flush(struct kafka_commit *c)
+static void flush(struct kafka_commit *c)
 {
     struct kafka_writer *w = c->writer;
-    while (c->lane != NULL &&
-           rd_kafka_flush(c->lane->rk, FLUSH_SLICE_MS) != RD_KAFKA_RESP_ERR_NO_ERROR)
+    while (rd_kafka_flush(c->lane->rk, FLUSH_SLICE_MS) != RD_KAFKA_RESP_ERR_NO_ERROR)
         if (atomic_load(&w->closing))
             break;
     atomic_store(&w->flushed, true);
     loop_bell_ring(w->flushed_bell);
-    return ST_OK;
+}
+
+/* The first error that a delivery report of the batch told: then it aborts. */
+static bool delivery_failed(struct kafka_commit *c)
+{
+    int code = atomic_load(&c->batch->error);
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+        return false;
+    if (code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE)
+        learn_limits(c->writer);
+    kafka_error(&c->err, (rd_kafka_resp_err_t)code, NULL, "kafka: delivery");
+    return true;
 }
 
 static enum status send_offsets(struct kafka_commit *c, int64_t deadline_ms)
@@ -287,15 +328,12 @@ static enum status send_offsets(struct kafka_commit *c, int64_t deadline_ms)
     return st;
 }
 
-static enum status commit_transaction(struct kafka_commit *c)
+static enum status end_transaction(struct kafka_commit *c, int64_t deadline_ms)
 {
+    enum status st = ST_OK;
     assert(c->lane != NULL); /* a transaction has one */
-    if (POINT_FAILS("kafka.txn")) {
-        error_set(&c->err, ST_ABORT, ERR_TEMPORARY, "kafka: a fault was injected");
+    if (delivery_failed(c))
         return abort_lane(c);
-    }
-    int64_t deadline_ms = clock_mono_ms() + c->writer->kafka->timeout_ms;
-    enum status st = c->positions == NULL ? ST_OK : send_offsets(c, deadline_ms);
     while (st == ST_OK) {
         POINT("kafka.txn.commit", "", -1, (int64_t)c->number);
         st = sort_error(c, rd_kafka_commit_transaction(c->lane->rk, CALL_MS),
@@ -312,24 +350,54 @@ static enum status commit_transaction(struct kafka_commit *c)
     return st;
 }
 
-/* A record that the topic's limit refused: the limit is read anew, so that the next writer_send
- * refuses that record by itself. */
-static void learn_limits(struct kafka_writer *w)
+/* Positions may go before the last records are delivered: what fails aborts both. With few records
+ * the two then share their way to the broker; with many the next lane waits for the flush. */
+static enum status commit_transaction(struct kafka_commit *c)
 {
-    struct error err;
-    for (size_t i = 0; i < w->topic_count; i++) {
-        int64_t limit;
-        if (kafka_topic_limit(w->kafka, w->topics[i], &limit, &err) == ST_OK)
-            atomic_store(&w->limits[i], limit);
+    int64_t deadline_ms = clock_mono_ms() + c->writer->kafka->timeout_ms;
+    bool few = c->records <= FEW_RECORDS;
+    enum status st = ST_OK;
+    if (!few)
+        flush(c);
+    if (POINT_FAILS("kafka.txn")) {
+        error_set(&c->err, ST_ABORT, ERR_TEMPORARY, "kafka: a fault was injected");
+        return abort_lane(c);
     }
+    if (c->positions != NULL)
+        st = send_offsets(c, deadline_ms);
+    if (few && st == ST_OK)
+        flush(c);
+    return st == ST_OK ? end_transaction(c, deadline_ms) : st;
+}
+
+/* Until every record of the batch is reported. Those of the next one go out meanwhile, so a flush
+ * might never end; the time-out runs from the last report. */
+static enum status await_reports(struct kafka_commit *c)
+{
+    struct kafka_writer *w = c->writer;
+    uint64_t seen = 0, now;
+    int64_t deadline_ms = clock_mono_ms() + w->kafka->timeout_ms;
+    while ((now = atomic_load_explicit(&c->batch->reported, memory_order_acquire)) < c->records) {
+        if (now != seen)
+            deadline_ms = clock_mono_ms() + w->kafka->timeout_ms;
+        seen = now;
+        if (atomic_load(&w->closing))
+            return ST_ABORT; /* nobody is told any more */
+        if (clock_mono_ms() > deadline_ms)
+            return error_set(&c->err, ST_FATAL, ERR_UNAVAILABLE,
+                             "kafka %s: %llu records were not acknowledged within %lld ms",
+                             w->kafka->servers, (unsigned long long)(c->records - now),
+                             (long long)w->kafka->timeout_ms);
+        if (w->gather) /* a flush ends the gathering */
+            rd_kafka_flush(c->lane->rk, GATHER_SLICE_MS);
+        else
+            rd_kafka_poll(c->lane->rk, FLUSH_SLICE_MS);
+    }
+    return ST_OK;
 }
 
 static enum status commit_offsets(struct kafka_commit *c)
 {
-    if (c->lane != NULL)
-        c->lane->begun = false;
-    if (c->positions == NULL)
-        return ST_OK;
     int64_t deadline_ms = clock_mono_ms() + c->writer->kafka->timeout_ms;
     for (;;) {
         rd_kafka_resp_err_t code = rd_kafka_commit(c->writer->reader->rk, c->positions, 0);
@@ -347,7 +415,7 @@ static enum status commit_offsets(struct kafka_commit *c)
  * spread, so a change stops by name. */
 static enum status check_partitions(struct kafka_writer *w, struct error *err)
 {
-    if (clock_mono_ms() - w->checked_ms < CHECK_EVERY_MS)
+    if (clock_mono_ms() - w->checked_ms < w->check_every_ms)
         return ST_OK;
     w->checked_ms = clock_mono_ms();
     for (size_t i = 0; i < w->topic_count; i++) {
@@ -362,25 +430,43 @@ static enum status check_partitions(struct kafka_writer *w, struct error *err)
     return ST_OK;
 }
 
+/* Limits that have changed become those of a lane when nothing of it is open. */
+static enum status renew_stale(struct kafka_commit *c)
+{
+    if (c->lane == NULL || !c->lane->stale || c->lane->begun || c->st == ST_FATAL)
+        return c->st;
+    struct error err;
+    if (renew(c->writer, c->lane, &err) != ST_FATAL)
+        return c->st;
+    c->err = err;
+    return ST_FATAL;
+}
+
+static enum status work_on_transaction(struct kafka_commit *c)
+{
+    c->st = c->abort_only ? abort_lane(c) : commit_transaction(c);
+    return renew_stale(c);
+}
+
+static enum status work_on_batch(struct kafka_commit *c)
+{
+    enum status st = ST_OK;
+    if (c->abort_only)
+        return renew_after_flush(c);
+    if (c->lane != NULL) {
+        st = await_reports(c);
+        atomic_store_explicit(&c->writer->awaiting, false, memory_order_release);
+        if (st == ST_OK && delivery_failed(c))
+            return ST_ABORT; /* the loop asks for the abort: it fills the same lane */
+    }
+    return st == ST_OK && c->positions != NULL ? commit_offsets(c) : st;
+}
+
 void kafka_commit_work(struct job *job)
 {
     struct kafka_commit *c = (struct kafka_commit *)job;
     struct kafka_writer *w = c->writer;
-    if (c->abort_only) {
-        c->st = abort_lane(c);
-        return;
-    }
-    c->st = flush(c);
-    int failed =
-        c->lane == NULL ? RD_KAFKA_RESP_ERR_NO_ERROR : atomic_load(&c->lane->delivery_error);
-    if (failed == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE)
-        learn_limits(w);
-    if (failed != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        kafka_error(&c->err, (rd_kafka_resp_err_t)failed, NULL, "kafka: delivery");
-        c->st = abort_lane(c);
-    } else {
-        c->st = w->transactional ? commit_transaction(c) : commit_offsets(c);
-    }
-    if (c->st == ST_OK)
+    c->st = w->transactional ? work_on_transaction(c) : work_on_batch(c);
+    if (c->st == ST_OK && !c->abort_only)
         c->st = check_partitions(w, &c->err);
 }

@@ -32,18 +32,21 @@ static void submit(struct kafka_writer *w, struct kafka_lane *lane, bool abort_o
 {
     struct kafka_commit *c = &w->commit;
     c->lane = lane;
+    c->batch = &w->batches[w->number % 2];
+    c->records = w->records;
     c->abort_only = abort_only;
     c->number = w->number;
     c->st = ST_OK;
     w->running = true;
-    atomic_store(&w->flushed, false);
+    atomic_store(&w->flushed, !w->transactional && !abort_only);
+    atomic_store(&w->awaiting, !w->transactional && lane != NULL);
     runner_submit(w->runner, &c->job);
 }
 
 /* The batch being filled is to abort, and everything from batch `first` on is to be reported. */
 static void abort_filling(struct kafka_writer *w, uint64_t first, const struct error *why)
 {
-    struct kafka_lane *lane = w->filling;
+    struct kafka_lane *lane = w->transactional ? w->filling : &w->lanes[0];
     w->filling = NULL;
     w->doomed = false;
     w->aborted_from = first;
@@ -66,7 +69,8 @@ static void after_commit(struct kafka_writer *w, struct kafka_commit *c)
         if (w->doomed && !w->running && w->filling != NULL)
             abort_filling(w, w->number, &w->doom);
         w->doomed = w->doomed && w->filling != NULL;
-    } else if (w->filling != NULL) { /* the batch behind an aborted one aborts too */
+    } else if (w->filling != NULL || !w->transactional) {
+        /* the batch behind an aborted one aborts too; the only lane is made anew */
         struct error why = c->err;
         abort_filling(w, c->number, &why);
     } else {
@@ -104,12 +108,16 @@ static void on_flushed(void *arg)
     unblock(arg);
 }
 
+static void serve_reports(struct kafka_writer *w)
+{
+    if (w->filling != NULL && !atomic_load_explicit(&w->awaiting, memory_order_acquire))
+        rd_kafka_poll(w->filling->rk, 0);
+}
+
 static void on_retry(void *arg)
 {
-    struct kafka_writer *w = arg;
-    if (w->filling != NULL)
-        rd_kafka_poll(w->filling->rk, 0);
-    unblock(w);
+    serve_reports(arg);
+    unblock(arg);
 }
 
 void kafka_writer_lost(struct kafka_writer *w)
@@ -178,6 +186,7 @@ static rd_kafka_resp_err_t produce(struct kafka_writer *w, const struct out *out
         {.vtype = RD_KAFKA_VTYPE_VALUE, .u.mem = {(void *)out->value.p, out->value.n}},
         {.vtype = RD_KAFKA_VTYPE_KEY, .u.mem = {(void *)out->key.p, out->key.n}},
         {.vtype = RD_KAFKA_VTYPE_TIMESTAMP, .u.i64 = out->timestamp_ms < 0 ? 0 : out->timestamp_ms},
+        {.vtype = RD_KAFKA_VTYPE_OPAQUE, .u.ptr = &w->batches[w->number % 2]},
         {.vtype = RD_KAFKA_VTYPE_HEADERS, .u.headers = headers},
     };
     size_t n = sizeof vus / sizeof *vus - (headers == NULL ? 1 : 0);
@@ -210,20 +219,23 @@ static enum status refused(struct kafka_writer *w, rd_kafka_resp_err_t code, con
         report_failed(w, err);
         return ST_FATAL;
     }
-    atomic_compare_exchange_strong(&w->filling->delivery_error, &none, (int)code);
+    atomic_compare_exchange_strong(&w->batches[w->number % 2].error, &none, (int)code);
     return ST_OK;
 }
 
 static enum status open_batch(struct kafka_writer *w, struct error *err)
 {
     struct kafka_lane *lane = &w->lanes[w->next_lane];
+    w->records = 0;
+    atomic_store(&w->batches[w->number % 2].reported, 0);
+    atomic_store(&w->batches[w->number % 2].error, RD_KAFKA_RESP_ERR_NO_ERROR);
     enum status st = kafka_lane_begin(w, lane, err);
     if (st != ST_OK) {
         report_failed(w, err);
         return ST_FATAL;
     }
     w->filling = lane;
-    w->next_lane = (w->next_lane + 1) % LANES;
+    w->next_lane = (w->next_lane + 1) % w->lane_count;
     return ST_OK;
 }
 
@@ -241,9 +253,12 @@ enum status kafka_writer_send(void *writer, const struct out *out, struct error 
         return st;
     rd_kafka_resp_err_t code = produce(w, out);
     if (++w->sends % SERVE_EVERY == 0)
-        rd_kafka_poll(w->filling->rk, 0);
+        serve_reports(w);
     POINT("kafka.produce", w->topics[out->topic], out->partition, (int64_t)w->number);
-    return code == RD_KAFKA_RESP_ERR_NO_ERROR ? ST_OK : refused(w, code, out, err);
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
+        return refused(w, code, out, err);
+    w->records++;
+    return ST_OK;
 }
 
 /* --- commit --- */
@@ -338,23 +353,18 @@ static enum status open_topic(struct kafka_writer *w, const char *topic, struct 
     return st;
 }
 
-static int64_t transaction_timeout(const struct broker_options *opt)
+/* As librdkafka has them: the user's -X may have changed them. That a transaction's time-out is
+ * below session.timeout.ms was checked when the broker was opened (kafka_conf_check). */
+static enum status read_times(struct kafka_writer *w, struct error *err)
 {
-    int64_t usual = opt->session_timeout_ms * 2 / 3;
-    usual = usual < 10000 ? usual : 10000;
-    return opt->transaction_timeout_ms > 0 ? opt->transaction_timeout_ms : usual;
-}
-
-static enum status check_timeouts(const struct kafka_writer *w, struct error *err)
-{
-    const struct broker_options *opt = w->kafka->opt;
-    if (!w->transactional || w->transaction_timeout_ms < opt->session_timeout_ms)
-        return ST_OK;
-    return error_set(
-        err, ST_FATAL, ERR_CONFIG,
-        "transaction-timeout (%lld ms) must be below session-timeout (%lld ms), so that "
-        "a dead member's transaction ends before its partitions move",
-        (long long)w->transaction_timeout_ms, (long long)opt->session_timeout_ms);
+    rd_kafka_conf_t *conf = NULL;
+    enum status st = kafka_conf_new(w->kafka, KAFKA_PRODUCER, &conf, err);
+    if (st != ST_OK)
+        return st;
+    w->transaction_timeout_ms = kafka_conf_number(conf, "transaction.timeout.ms", 10000);
+    w->check_every_ms = kafka_conf_number(conf, "topic.metadata.refresh.interval.ms", 30000);
+    rd_kafka_conf_destroy(conf);
+    return ST_OK;
 }
 
 static void make_start_id(struct kafka_writer *w)
@@ -377,7 +387,7 @@ static void set_up(struct kafka_writer *w, struct kafka *kafka, struct kafka_rea
     w->id = mem_printf("sluice.%s.%s.%d", cfg->group, cfg->instance, cfg->worker);
     w->trace_txn = kafka->opt->trace_txn;
     w->gather = cfg->gather;
-    w->transaction_timeout_ms = transaction_timeout(kafka->opt);
+    w->lane_count = w->transactional ? LANES : 1;
     w->checked_ms = clock_mono_ms();
     w->commit.writer = w;
     w->commit.job = (struct job){.work = kafka_commit_work, .done = on_commit_done};
@@ -391,10 +401,10 @@ enum status kafka_writer_open(void *writer, void *ctx, void *reader,
 {
     struct kafka_writer *w = writer;
     set_up(w, ctx, reader, cfg);
-    enum status st = check_timeouts(w, err);
+    enum status st = read_times(w, err);
     for (size_t i = 0; st == ST_OK && i < cfg->topic_count; i++)
         st = open_topic(w, cfg->topics[i], err);
-    for (int i = 0; st == ST_OK && i < LANES; i++)
+    for (int i = 0; st == ST_OK && i < w->lane_count; i++)
         st = kafka_lane_open(w, &w->lanes[i], err);
     if (st != ST_OK)
         return st;

@@ -3,14 +3,21 @@
  *     send --> lane being filled --commit--> lane that runs --> committed / aborted
  *                    ^------- three lanes in rotation ------------'
  *
- * A *lane* is a producer. Three of them, because a broker refuses a new transaction of an id while
- * it still writes the last one's markers (CONCURRENT_TRANSACTIONS). While one commits, the next is
- * filled; it may produce only when the first one's flush has returned (the *flush barrier*), or
- * records would change order, and it is handed over only when the first has committed.
+ * A *lane* is a producer. Transactions have three of them, because a broker refuses a new
+ * transaction of an id while it still writes the last one's markers (CONCURRENT_TRANSACTIONS).
+ * While one commits, the next is filled; it may produce only when the first one's flush has
+ * returned (the *flush barrier*), or records would change order, and it is handed over only when
+ * the first has committed.
  *
- * Ensures: 1. One job at a time. 2. A lane belongs to the runner from its submission until `done`,
- * but for rd_kafka_poll. 3. If a batch aborts, the one behind it aborts as well, and both are
- * reported by one `aborted`. */
+ * Without transactions there is one lane: an idempotent producer keeps the order by itself, so the
+ * next batch goes out behind the one whose deliveries are awaited. Which batch a delivery report
+ * is about stands in the message.
+ *
+ * Ensures: 1. One job at a time. 2. A lane of a transaction belongs to the runner from its
+ * submission until `done`. 3. Delivery reports of a lane are served by one thread at a time: the
+ * runner while it awaits them, else the loop. 4. If a batch aborts, the one behind it aborts as
+ * well, and both are reported by one `aborted`. 5. A lane that sent without a transaction is made
+ * anew after an abort, so that nothing of the old batch is still on its way. */
 #ifndef SLUICE_BROKER_KAFKA_WRITER_H
 #define SLUICE_BROKER_KAFKA_WRITER_H
 
@@ -22,21 +29,28 @@
 
 enum { LANES = 3, REFENCES_MAX = 3 };
 
+/* What is known of the records of one batch. */
+struct kafka_batch {
+    _Atomic uint64_t reported; /* so many were delivered, or not */
+    _Atomic int error;         /* first rd_kafka_resp_err_t of them */
+};
+
 struct kafka_lane {
     rd_kafka_t *rk;
     rd_kafka_topic_t *topics[WRITER_TOPICS_MAX];
-    bool begun;                 /* a transaction (or a batch) is open */
-    int64_t begun_ms;           /* clock_boot_ms of that */
-    _Atomic int delivery_error; /* first rd_kafka_resp_err_t of a delivery report */
-    int number;                 /* 0..LANES-1, in the transactional id */
+    bool begun;       /* a transaction is open */
+    int64_t begun_ms; /* clock_boot_ms of that */
+    bool stale;       /* runner: made for limits that have changed since */
+    int number;       /* 0..LANES-1, in the transactional id */
 };
 
 struct kafka_commit {
     struct job job;
     struct kafka_writer *writer;
     struct kafka_lane *lane; /* NULL: positions only, at least once */
+    struct kafka_batch *batch;
     bool abort_only;
-    uint64_t number;
+    uint64_t number, records;
     rd_kafka_topic_partition_list_t *positions; /* NULL: none */
     rd_kafka_consumer_group_metadata_t *member;
     enum status st; /* ST_OK, ST_ABORT, ST_FATAL */
@@ -52,7 +66,7 @@ struct kafka_writer {
     char *id; /* "sluice.<group>.<instance>.<worker>" */
     char start_id[17];
     bool trace_txn, gather;
-    int64_t transaction_timeout_ms;
+    int64_t transaction_timeout_ms, check_every_ms;
 
     size_t topic_count;
     char *topics[WRITER_TOPICS_MAX];
@@ -60,10 +74,11 @@ struct kafka_writer {
     _Atomic int64_t limits[WRITER_TOPICS_MAX]; /* max.message.bytes */
 
     struct kafka_lane lanes[LANES];
-    int next_lane;
-    struct kafka_lane *filling; /* NULL: no batch is open */
-    uint64_t number;            /* of the batch being filled */
-    unsigned sends;             /* since delivery reports were last served */
+    int lane_count, next_lane;
+    struct kafka_batch batches[2]; /* by the lowest bit of their number */
+    struct kafka_lane *filling;    /* NULL: no batch is open */
+    uint64_t number, records;      /* of the batch being filled */
+    unsigned sends;                /* since delivery reports were last served */
 
     struct runner *runner;
     struct kafka_commit commit; /* the one that runs */
@@ -73,7 +88,8 @@ struct kafka_writer {
     uint64_t aborted_from; /* where the abort that runs began */
     struct error abort_why;
 
-    _Atomic bool flushed; /* the flush barrier is open */
+    _Atomic bool flushed;  /* the flush barrier is open */
+    _Atomic bool awaiting; /* the runner serves the delivery reports of the only lane */
     _Atomic bool closing;
     struct loop_bell *flushed_bell;
     struct loop_timer *retry; /* after a full queue */
