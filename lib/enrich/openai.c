@@ -39,10 +39,9 @@ struct openai {
     struct transport *transport;
     struct endpoint *endpoints;
     int count;
-    char *parameters; /* ends before "messages" */
+    char *parameters; /* ends before the system prompt */
     struct template *system, *prompt;
     unsigned redact;
-    struct buf prompt_text; /* scratch */
     struct sent *free;
 };
 
@@ -101,6 +100,7 @@ static enum status make_parameters(struct openai *o, struct span schema, struct 
         buf_printf(&b, "\"seed\":%lld,", (long long)opt->seed);
     add_format(opt, schema, &b);
     enum status st = add_body_members(opt, &b, err);
+    buf_add_str(&b, "\"messages\":[{\"role\":\"system\",\"content\":\"");
     o->parameters = mem_strdup(buf_str(&b));
     buf_fini(&b);
     return st;
@@ -169,6 +169,8 @@ static enum status open_prompt(const char *value, const char *fallback, const ch
     enum status st = text_read(value != NULL ? value : fallback, name, &text, err);
     if (st == ST_OK)
         st = template_open(text, name, ret, err);
+    if (st == ST_OK)
+        template_quote(*ret); /* what stands in the template is the inside of a string too */
     mem_free(text);
     return st;
 }
@@ -205,7 +207,6 @@ static void openai_close(void *ctx)
     mem_free(o->parameters);
     template_free(o->system);
     template_free(o->prompt);
-    buf_fini(&o->prompt_text);
     while (o->free != NULL) {
         struct sent *s = o->free;
         o->free = s->next;
@@ -227,15 +228,6 @@ static const char *openai_variant(const void *ctx)
     return openai_model(ctx, 0); /* the body holds all else */
 }
 
-/* The whole prompt, what stands in the template too, is the inside of a JSON string. */
-static void add_prompt(struct openai *o, const struct template *prompt,
-                       const struct template_values *values, struct buf *body)
-{
-    buf_reset(&o->prompt_text, 64 << 10);
-    template_fill(prompt, values, TEMPLATE_PLAIN, &o->prompt_text);
-    buf_add_json(body, buf_span(&o->prompt_text));
-}
-
 static enum status openai_prepare(void *ctx, const struct ask *ask, struct buf *body,
                                   struct error *err)
 {
@@ -243,10 +235,9 @@ static enum status openai_prepare(void *ctx, const struct ask *ask, struct buf *
     struct template_values values = {
         .value = ask->value, .id = ask->id, .text = ask->text, .redact = o->redact};
     buf_add_str(body, o->parameters);
-    buf_add_str(body, "\"messages\":[{\"role\":\"system\",\"content\":\"");
-    add_prompt(o, o->system, &values, body);
+    template_fill(o->system, &values, TEMPLATE_JSON, body);
     buf_add_str(body, "\"},{\"role\":\"user\",\"content\":\"");
-    add_prompt(o, o->prompt, &values, body);
+    template_fill(o->prompt, &values, TEMPLATE_JSON, body);
     buf_add_str(body, "\"}]}");
     if (body->full)
         return error_reject(err, REASON_enricher_failed,

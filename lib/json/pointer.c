@@ -2,6 +2,9 @@
  * name while its ~0 and ~1 are undone, so that nothing needs to be copied. */
 #include "lib/json/pointer.h"
 
+#include <assert.h>
+#include <string.h>
+
 #include "lib/base/buf.h"
 #include "lib/json/scan.h"
 
@@ -107,24 +110,32 @@ static place next_item(const struct scan *s, place p)
     return scan_is(s, p, ',') ? scan_space(s, p + 1) : NULL;
 }
 
-/* p is at '{' or '['. Result: where the last matching member's value begins, or NULL. */
-static place find_member(struct scan *s, place p, struct span token)
+/* p is at '{'. Where the values of the last members begin that match the tokens; NULL for those
+ * that are not there. */
+static void find_members(struct scan *s, place p, const struct span *tokens, size_t n, place *found)
 {
-    place found = NULL;
+    memset(found, 0, n * sizeof *found);
     p = scan_space(s, p + 1);
     while (p != NULL && scan_is(s, p, '"')) {
         struct span name = SPAN_NULL;
         /* scan_name leaves in s->escaped what it met in the name. */
         place value = scan_name(s, p, &name);
         if (value == NULL)
-            return NULL;
-        if (name_matches(name, s->escaped, token))
-            found = value;
+            return;
+        for (size_t i = 0; i < n; i++)
+            if (name_matches(name, s->escaped, tokens[i]))
+                found[i] = value;
+        s->escaped = false;
         p = scan_value(s, value);
-        if (p == NULL)
-            return NULL;
-        p = next_item(s, p);
+        if (p != NULL)
+            p = next_item(s, p);
     }
+}
+
+static place find_member(struct scan *s, place p, struct span token)
+{
+    place found;
+    find_members(s, p, &token, 1, &found);
     return found;
 }
 
@@ -144,11 +155,36 @@ static place find_element(struct scan *s, place p, struct span token)
     return p;
 }
 
+static struct span value_at(struct scan *s, place p)
+{
+    place end = p == NULL ? NULL : scan_value(s, p);
+    return end == NULL ? SPAN_NULL : span_make(p, (size_t)(end - p));
+}
+
+void json_members_find(struct span object, const struct span *names, size_t n, struct span *ret)
+{
+    struct scan s;
+    place found[JSON_MEMBERS_MAX];
+    struct post_limits limits = {.max_bytes = SIZE_MAX, .max_depth = SCAN_DEPTH_MAX};
+    assert(n <= JSON_MEMBERS_MAX);
+    for (size_t i = 0; i < n; i++)
+        ret[i] = SPAN_NULL;
+    if (object.p == NULL || scan_begin(&s, object, &limits, NULL) != ST_OK)
+        return;
+    place p = scan_space(&s, s.start);
+    if (!scan_is(&s, p, '{'))
+        return;
+    find_members(&s, p, names, n, found);
+    for (size_t i = 0; i < n; i++)
+        ret[i] = value_at(&s, found[i]);
+}
+
 struct span json_pointer_find(struct span text, const char *pointer)
 {
     struct scan s;
     struct post_limits limits = {.max_bytes = SIZE_MAX, .max_depth = SCAN_DEPTH_MAX};
-    if (!json_pointer_valid(pointer) || scan_begin(&s, text, &limits, NULL) != ST_OK)
+    if (text.p == NULL || !json_pointer_valid(pointer) ||
+        scan_begin(&s, text, &limits, NULL) != ST_OK)
         return SPAN_NULL;
     place p = scan_space(&s, s.start);
     while (p != NULL && *pointer != '\0') {
@@ -160,6 +196,5 @@ struct span json_pointer_find(struct span text, const char *pointer)
         else
             p = NULL;
     }
-    place end = p == NULL ? NULL : scan_value(&s, p);
-    return end == NULL ? SPAN_NULL : span_make(p, (size_t)(end - p));
+    return value_at(&s, p);
 }
