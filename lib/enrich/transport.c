@@ -22,6 +22,9 @@
 #include "lib/enrich/address.h"
 #include "lib/enrich/limits.h"
 
+/* Of each call in flight: the usual reply fits, and thousands of them stay small. */
+enum { READ_BYTES = 4096 };
+
 enum { PLAIN_GROUPS = 64, TLS_GROUP = PLAIN_GROUPS, GROUPS };
 
 /* A multi handle, its timer, and the easy handles that wait there. */
@@ -283,6 +286,7 @@ static void easy_set_up(struct easy *e)
     CURL *c = e->curl;
     curl_easy_setopt(c, CURLOPT_PRIVATE, e);
     curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(c, CURLOPT_BUFFERSIZE, (long)READ_BYTES);
     curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 0L);
     curl_easy_setopt(c, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
