@@ -23,6 +23,7 @@ struct endpoint {
     char *url;   /* of chat/completions */
     char *start; /* {"model":"…", */
     const char *model;
+    char *key; /* NULL: none */
     struct http_headers *headers;
 };
 
@@ -152,13 +153,9 @@ static enum status open_endpoint(struct openai *o, size_t i, struct error *err)
     buf_add_str(&start, "\",");
     e->start = mem_strdup(buf_str(&start));
     buf_fini(&start);
-    char *key = NULL;
-    enum status st = key_of(opt, i, &key, err);
+    enum status st = key_of(opt, i, &e->key, err);
     if (st == ST_OK)
-        e->headers = http_headers_new(key, NULL, 0);
-    if (key != NULL)
-        explicit_bzero(key, strlen(key));
-    mem_free(key);
+        e->headers = http_headers_new(e->key, NULL, 0);
     return st;
 }
 
@@ -199,6 +196,9 @@ static void openai_close(void *ctx)
 {
     struct openai *o = ctx;
     for (int i = 0; i < o->count; i++) {
+        if (o->endpoints[i].key != NULL)
+            explicit_bzero(o->endpoints[i].key, strlen(o->endpoints[i].key));
+        mem_free(o->endpoints[i].key);
         mem_free(o->endpoints[i].url);
         mem_free(o->endpoints[i].start);
         http_headers_free(o->endpoints[i].headers);
@@ -280,12 +280,25 @@ static void sent_give_back(struct openai *o, struct sent *s)
     o->free = s;
 }
 
+/* Endpoints repeat a wrong key in what they answer; errors go to logs and dead letters. */
+static void hide_key(const struct endpoint *e, struct buf *reply)
+{
+    size_t n = e->key == NULL ? 0 : strlen(e->key);
+    char *at = reply->p, *end = at + reply->n;
+    if (n == 0 || reply->n == 0)
+        return;
+    for (; (at = memmem(at, (size_t)(end - at), e->key, n)) != NULL; at += n)
+        memset(at, '*', n);
+}
+
 static void on_reply(struct http_call *http)
 {
     struct sent *s = http->arg;
     struct call *call = s->call;
     call->latency_us = http->latency_us;
     call->limits = http->limits;
+    if (http->status != 200)
+        hide_key(&s->owner->endpoints[call->endpoint], &http->reply);
     openai_read_reply(http, call);
     sent_give_back(s->owner, s);
     call->done(call);

@@ -422,8 +422,10 @@ static enum http_outcome outcome_of(CURLcode rc)
     }
 }
 
-static const char *words_of(CURLcode rc)
+static const char *words_of(CURLcode rc, const char *why)
 {
+    if (rc == CURLE_OPERATION_TIMEDOUT && strstr(why, "SSL") != NULL)
+        rc = CURLE_SSL_CONNECT_ERROR; /* a server without TLS waits for more */
     switch (rc) {
     case CURLE_COULDNT_RESOLVE_HOST:
         return "the host name cannot be resolved (DNS)";
@@ -470,8 +472,8 @@ static void tell(struct easy *e, CURLcode rc)
             if (connected_us == 0)
                 call->outcome = HTTP_UNREACHABLE;
         }
-        error_set(&call->err, ST_FATAL, ERR_UNAVAILABLE, "%s: %s%s%s", call->url, words_of(rc),
-                  e->why[0] == '\0' ? "" : ": ", e->why);
+        error_set(&call->err, ST_FATAL, ERR_UNAVAILABLE, "%s: %s%s%s", call->url,
+                  words_of(rc, e->why), e->why[0] == '\0' ? "" : ": ", e->why);
     }
     call->handle = NULL;
     easy_give_back(e->t, e);

@@ -88,19 +88,71 @@ enrich() {
   grep -q "link-local" <<<"$output"
 }
 
-@test "the key stands in no output, log, metric or command line" {
+@test "the key stands in no output, log, metric, file or command line" {
   llm --delay 200 --api-key canary-7731
   export SLUICE_LLM_KEY=canary-7731
+  trace=(--enricher openai --llm-url "$LLM" --log-level trace)
   "$SLUICE" config >config.log
-  posts 1 30 | "$SLUICE" source --from - --quiet
-  start "$SLUICE" enhance --enricher openai --llm-url "$LLM" --log-level trace --http 127.0.0.1:9467 2>enhance.log
+  "$SLUICE" config --json >config.json || true
+  posts 1 30 | "$SLUICE" source --from - --quiet --log-level trace 2>source.log
+  start "$SLUICE" enhance "${trace[@]}" --http 127.0.0.1:9467 --record tape.jsonl 2>enhance.log
   wait_for 10 curl -sf http://127.0.0.1:9467/readyz -o ready.log
-  curl -s http://127.0.0.1:9467/metrics >metrics.log
-  tr '\0' ' ' <"/proc/${PIDS[-1]}/cmdline" >cmdline.log
+  cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\0' '\n' | grep -v '^--api-key$' >cmdlines.log || true
   wait_for 20 eval '[ "$("$SLUICE" tap enhanced_posts --from start --count 1 | wc -l)" -eq 1 ]'
+  curl -s http://127.0.0.1:9467/metrics >metrics.log
   grep -q sluice_llm_calls_started_total metrics.log
-  run ! grep -l canary-7731 config.log enhance.log metrics.log cmdline.log
-  run ! grep -q canary-7731 sluice.db sluice.db-answers
+  kill -TERM "${PIDS[-1]}"
+  wait "${PIDS[-1]}"
+  "$SLUICE" tap enhanced_posts --from start --json >out.json
+  [ -s tape.jsonl ]
+  # The server has its key on its command line; nobody else may.
+  [ "$(grep -c canary-7731 cmdlines.log)" -eq 1 ]
+  rm cmdlines.log
+  run ! grep -rl canary-7731 .
+}
+
+@test "an endpoint that repeats a wrong key does not bring it into errors, logs or dead letters" {
+  llm --api-key right
+  export SLUICE_LLM_KEY=canary-7732
+  posts 1 3 >posts.jsonl
+  "$SLUICE" check --enricher openai --llm-url "$LLM" >check.log 2>&1 || [ $? -eq 77 ]
+  grep -q "Incorrect API key provided: Bearer \*\*\*\*" check.log
+  "$SLUICE" enrich --enricher openai --llm-url "$LLM" --log-level trace --dead dead.jsonl posts.jsonl >out.log 2>err.log || [ $? -eq 77 ]
+  run ! grep -rl canary-7732 .
+}
+
+@test "addresses of metadata services are refused by every name, unless allowed" {
+  posts 1 1 >posts.jsonl
+  for host in 169.254.169.254 169.254.170.2 100.100.100.200 '[fe80::1%25lo]' '[::ffff:169.254.169.254]' '[fd00:ec2::254]'; do
+    run -78 --separate-stderr "$SLUICE" enrich --enricher openai --llm-url "http://$host/v1" --llm-timeout 2s posts.jsonl
+    grep -q "allow-link-local" <<<"$stderr"
+    run -78 --separate-stderr "$SLUICE" enrich --enricher http --http-url "http://$host/{{id}}" posts.jsonl
+    grep -q "allow-link-local" <<<"$stderr"
+  done
+  # Allowed, it is called, and nothing answers there.
+  run -1 --separate-stderr "$SLUICE" enrich --enricher openai --llm-url 'http://[fe80::1%25lo]:9/v1' --allow-link-local --llm-connect-timeout 200ms --llm-deadline 500ms posts.jsonl
+  run ! grep -q "allow-link-local" <<<"$stderr"
+}
+
+@test "check says in words what is wrong with name, port, TLS, schema and time" {
+  check() { "$SLUICE" check --enricher openai "$@" 2>&1; }
+  run -69 check --llm-url http://no.such.host.invalid/v1
+  grep -q "DNS" <<<"$output"
+  run -69 check --llm-url http://127.0.0.1:1/v1
+  grep -q "nothing accepts a connection" <<<"$output"
+  llm
+  run -69 check --llm-url "${LLM/http:/https:}" --llm-connect-timeout 500ms
+  grep -q "TLS" <<<"$output"
+  script '{"error_rate":1,"error_status":400}'
+  run -78 check --llm-url "$LLM"
+  grep -q -- "--llm-format" <<<"$output"
+  script '{"error_rate":0,"mode":"not_json"}'
+  run check --llm-url "$LLM"
+  [ "$status" -ne 0 ]
+  grep -qi "schema\|JSON" <<<"$output"
+  script '{"mode":"hang"}'
+  run -69 check --llm-url "$LLM" --llm-timeout 300ms
+  grep -q "in time" <<<"$output"
 }
 
 @test "a budget lets posts pass, makes dead letters, and is never passed" {
