@@ -188,6 +188,31 @@ enrich() {
   cmp first.jsonl second.jsonl
   echo '{"id":1,"text":"unheard"}' >other.jsonl
   run -78 enrich --replay tape.jsonl other.jsonl
+  # Or what is missing is asked, and only that.
+  rm port
+  llm
+  cat posts.jsonl other.jsonl | enrich --replay tape.jsonl --replay-missing ask >third.jsonl
+  [ "$(wc -l <third.jsonl)" -eq 41 ]
+  [ "$(stat_of calls)" -eq 1 ]
+}
+
+@test "a budget that is spent at a dear endpoint goes on at a cheaper one" {
+  llm --delay 2
+  posts 1 30 >posts.jsonl
+  "$SLUICE" enrich --enricher openai --llm-url "$LLM" --llm-url "$LLM" --llm-model dear --llm-model cheap --llm-price dear=100/100 --llm-price cheap=0/0 --llm-max-tokens 100 --llm-concurrency 1 --budget-run 0.5 --budget-action cheaper --no-answers posts.jsonl >out.jsonl 2>err.log
+  [ "$(jq -c 'select(.enrichment != null)' out.jsonl | wc -l)" -eq 30 ]
+  [ "$(stat_of calls)" -eq 30 ]
+  curl -s "${LLM%/v1}/last" | grep -q '"model":"cheap"'
+  grep -q "80 % is spent" err.log
+  run -78 "$SLUICE" enrich --enricher openai --llm-url "$LLM" --llm-price gpt-4o-mini=1/1 --llm-max-tokens 0 --budget-run 1 posts.jsonl
+  grep -q "llm-max-tokens" <<<"$output"
+}
+
+@test "a post does not outlive its deadline" {
+  llm --delay 2 --mode hang
+  posts 1 3 >posts.jsonl
+  run -1 --separate-stderr "$SLUICE" enrich --enricher openai --llm-url "$LLM" --llm-deadline 300ms posts.jsonl
+  [ "$(grep -c "no answer within 300 ms\|no complete answer in time" <<<"$stderr")" -ge 3 ]
 }
 
 @test "personal data is taken out of what leaves, not of the post" {
