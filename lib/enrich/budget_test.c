@@ -200,15 +200,17 @@ static void a_cap_divided_by_processes_is_a_part(void **state)
 
 int main(void)
 {
-#define SENTENCE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        SENTENCE(a_cap_of_the_run_is_told_at_80_percent_and_never_passed),
-        SENTENCE(what_was_reserved_and_not_spent_can_be_spent),
-        SENTENCE(hours_and_days_begin_anew),
-        SENTENCE(a_call_that_ends_in_the_next_hour_gives_nothing_back_to_it),
-        SENTENCE(processes_share_what_stands_in_the_file),
-        SENTENCE(a_crash_overstates_by_a_block_at_most),
-        SENTENCE(a_cap_divided_by_processes_is_a_part),
+        cmocka_unit_test_setup_teardown(a_cap_of_the_run_is_told_at_80_percent_and_never_passed,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(what_was_reserved_and_not_spent_can_be_spent, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(hours_and_days_begin_anew, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_call_that_ends_in_the_next_hour_gives_nothing_back_to_it,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(processes_share_what_stands_in_the_file, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_crash_overstates_by_a_block_at_most, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_cap_divided_by_processes_is_a_part, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
