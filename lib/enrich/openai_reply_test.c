@@ -67,7 +67,9 @@ static void what_holds_no_answer_is_told_apart(void **state)
     fails("hello", CALL_FAILED, "no JSON");
     fails(MESSAGE("\"x\"") "x", CALL_FAILED, "no JSON");
     fails("{\"choices\":[{\"message\":{\"content\":\"x\"", CALL_FAILED, "no JSON");
-    fails("[]", CALL_FAILED, "content");
+    fails("[]", CALL_FAILED, "no JSON");
+    fails("{\"choices\":[],}", CALL_FAILED, "no JSON");
+    fails("{\"choices\" []}", CALL_FAILED, "no JSON");
     fails("{}", CALL_FAILED, "content");
     fails("{\"choices\":\"x\"}", CALL_FAILED, "content");
     fails("{\"choices\":[]}", CALL_FAILED, "content");

@@ -2,7 +2,6 @@
  * name while its ~0 and ~1 are undone, so that nothing needs to be copied. */
 #include "lib/json/pointer.h"
 
-#include <assert.h>
 #include <string.h>
 
 #include "lib/base/buf.h"
@@ -110,33 +109,40 @@ static place next_item(const struct scan *s, place p)
     return scan_is(s, p, ',') ? scan_space(s, p + 1) : NULL;
 }
 
-/* p is at '{'. Where the values of the last members begin that match the tokens; NULL for those
- * that are not there. */
-static void find_members(struct scan *s, place p, const struct span *tokens, size_t n, place *found)
+/* p is at '{'. The values of the last members that match the tokens; absent for those that are not
+ * there. Result: behind the object, or NULL. */
+static place find_members(struct scan *s, place p, const struct span *tokens, size_t n,
+                          struct span *found)
 {
-    memset(found, 0, n * sizeof *found);
     p = scan_space(s, p + 1);
-    while (p != NULL && scan_is(s, p, '"')) {
+    if (scan_is(s, p, '}'))
+        return p + 1;
+    for (;;) {
         struct span name = SPAN_NULL;
         /* scan_name leaves in s->escaped what it met in the name. */
         place value = scan_name(s, p, &name);
         if (value == NULL)
-            return;
-        for (size_t i = 0; i < n; i++)
-            if (name_matches(name, s->escaped, tokens[i]))
-                found[i] = value;
-        s->escaped = false;
+            return NULL;
+        bool escaped = s->escaped;
         p = scan_value(s, value);
-        if (p != NULL)
-            p = next_item(s, p);
+        if (p == NULL)
+            return NULL;
+        for (size_t i = 0; i < n; i++)
+            if (name_matches(name, escaped, tokens[i]))
+                found[i] = span_make(value, (size_t)(p - value));
+        p = scan_space(s, p);
+        if (scan_is(s, p, '}'))
+            return p + 1;
+        if (!scan_is(s, p, ','))
+            return scan_fail(s, p, "expected ',' or '}'");
+        p = scan_space(s, p + 1);
     }
 }
 
 static place find_member(struct scan *s, place p, struct span token)
 {
-    place found;
-    find_members(s, p, &token, 1, &found);
-    return found;
+    struct span found = SPAN_NULL;
+    return find_members(s, p, &token, 1, &found) == NULL ? NULL : (place)found.p;
 }
 
 static place find_element(struct scan *s, place p, struct span token)
@@ -155,28 +161,20 @@ static place find_element(struct scan *s, place p, struct span token)
     return p;
 }
 
-static struct span value_at(struct scan *s, place p)
-{
-    place end = p == NULL ? NULL : scan_value(s, p);
-    return end == NULL ? SPAN_NULL : span_make(p, (size_t)(end - p));
-}
-
-void json_members_find(struct span object, const struct span *names, size_t n, struct span *ret)
+bool json_members_find(struct span object, const struct span *names, size_t n, struct span *ret)
 {
     struct scan s;
-    place found[JSON_MEMBERS_MAX];
     struct post_limits limits = {.max_bytes = SIZE_MAX, .max_depth = SCAN_DEPTH_MAX};
-    assert(n <= JSON_MEMBERS_MAX);
+    struct error ignored;
     for (size_t i = 0; i < n; i++)
         ret[i] = SPAN_NULL;
-    if (object.p == NULL || scan_begin(&s, object, &limits, NULL) != ST_OK)
-        return;
+    if (scan_begin(&s, object, &limits, &ignored) != ST_OK)
+        return false;
     place p = scan_space(&s, s.start);
     if (!scan_is(&s, p, '{'))
-        return;
-    find_members(&s, p, names, n, found);
-    for (size_t i = 0; i < n; i++)
-        ret[i] = value_at(&s, found[i]);
+        return false;
+    p = find_members(&s, p, names, n, ret);
+    return p != NULL && scan_end(&s, p) != NULL;
 }
 
 struct span json_pointer_find(struct span text, const char *pointer)
@@ -196,5 +194,6 @@ struct span json_pointer_find(struct span text, const char *pointer)
         else
             p = NULL;
     }
-    return value_at(&s, p);
+    place end = p == NULL ? NULL : scan_value(&s, p);
+    return end == NULL ? SPAN_NULL : span_make(p, (size_t)(end - p));
 }

@@ -127,18 +127,24 @@ static void several_members_are_found_in_one_pass(void **state)
     (void)state;
     static const struct span names[] = {{"a", 1}, {"b", 1}, {"c", 1}};
     struct span found[3];
-    json_members_find(SPAN_LIT(" {\"c\":[1,{\"a\":2}],\"\\u0062\":{} , \"a\": 1,\"a\":\"x\"} "),
-                      names, 3, found);
+    assert_true(
+        json_members_find(SPAN_LIT(" {\"c\":[1,{\"a\":2}],\"\\u0062\":{} , \"a\": 1,\"a\":\"x\"} "),
+                          names, 3, found));
     assert_true(span_is(found[0], "\"x\"")); /* the last one */
     assert_true(span_is(found[1], "{}"));
     assert_true(span_is(found[2], "[1,{\"a\":2}]"));
-    static const char *const without[] = {"{}", "[1]", "\"a\"", "{\"d\":{\"a\":1}}"};
+    static const char *const broken[] = {"",         "[1]",        "\"a\"",      "{",
+                                         "{\"a\":1", "{\"a\":1,}", "{\"a\":1}}", "{\"a\" 1}",
+                                         "{a:1}",    "{\"a\":1;}"};
+    for (size_t i = 0; i < sizeof broken / sizeof *broken; i++)
+        assert_false(json_members_find(span_of(broken[i]), names, 3, found));
+    static const char *const without[] = {"{}", " {\"d\":{\"a\":1}} "};
     for (size_t i = 0; i < sizeof without / sizeof *without; i++) {
-        json_members_find(span_of(without[i]), names, 3, found);
+        assert_true(json_members_find(span_of(without[i]), names, 3, found));
         for (int k = 0; k < 3; k++)
             assert_null(found[k].p);
     }
-    json_members_find(SPAN_NULL, names, 3, found);
+    assert_false(json_members_find(SPAN_NULL, names, 3, found));
     assert_null(found[0].p);
 }
 
