@@ -89,8 +89,9 @@ enrich() {
 }
 
 @test "the key stands in no output, log, metric, file or command line" {
-  llm --delay 200 --api-key canary-7731
-  export SLUICE_LLM_KEY=canary-7731
+  canary=canary-$$-$RANDOM # whoever runs this test beside us has another one
+  llm --delay 200 --api-key $canary
+  export SLUICE_LLM_KEY=$canary
   trace=(--enricher openai --llm-url "$LLM" --log-level trace)
   "$SLUICE" config >config.log
   "$SLUICE" config --json >config.json || true
@@ -106,9 +107,9 @@ enrich() {
   "$SLUICE" tap enhanced_posts --from start --json >out.json
   [ -s tape.jsonl ]
   # The server has its key on its command line; nobody else may.
-  [ "$(grep -c canary-7731 cmdlines.log)" -eq 1 ]
+  [ "$(grep -c $canary cmdlines.log)" -eq 1 ]
   rm cmdlines.log
-  run ! grep -rl canary-7731 .
+  run ! grep -rl $canary .
 }
 
 @test "an endpoint that repeats a wrong key does not bring it into errors, logs or dead letters" {
