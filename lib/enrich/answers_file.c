@@ -134,10 +134,7 @@ enum status answers_file_open(const char *path, bool sync_full, struct answers_f
         st = fail(f, "open it", err);
     sqlite3_busy_timeout(f->db, BUSY_MS);
     if (st == ST_OK)
-        st = run(f,
-                 "PRAGMA journal_mode=WAL; PRAGMA temp_store=MEMORY; PRAGMA mmap_size=0; "
-                 "PRAGMA wal_autocheckpoint=4000; PRAGMA cache_size=-4096",
-                 err);
+        st = run(f, "PRAGMA journal_mode=WAL; PRAGMA temp_store=MEMORY; PRAGMA mmap_size=0", err);
     if (st == ST_OK)
         st = run(f, sync_full ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL", err);
     if (st == ST_OK)
