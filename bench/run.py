@@ -2,8 +2,8 @@
 
 Machines differ and rates on one machine vary by half from run to run: so every figure of sluice is
 taken in turns with that of the bare loop (bench/floor), BENCH_REPEAT times (5), and what counts is
-the ratio of the medians; the range is shown. BENCH_POSTS (1000000) and BENCH_SECONDS (10) make a run
-shorter. Kafka is the one named by KAFKA_BOOTSTRAP_SERVERS, or one started for the run.
+the ratio of the medians; the range is shown. BENCH_POSTS (1000000), BENCH_CALLS (60000) and BENCH_SECONDS
+(10) make a run shorter. Kafka is the one named by KAFKA_BOOTSTRAP_SERVERS, or one started for the run.
 Nothing here fails for being slow: the table shows what is asked beside what was reached.
 """
 
@@ -24,6 +24,7 @@ SLUICE = os.environ.get("SLUICE", os.path.join(ROOT, "build", "sluice"))
 TOOLS = os.path.join(ROOT, "build", "bench")
 REPEAT = int(os.environ.get("BENCH_REPEAT", "5"))
 POSTS = int(os.environ.get("BENCH_POSTS", "1000000"))
+CALLS = int(os.environ.get("BENCH_CALLS", "60000"))
 SECONDS = int(os.environ.get("BENCH_SECONDS", "10"))
 RATE = 1000
 LIMIT_S = 300  # for one run of one program
@@ -44,6 +45,11 @@ ASKED = {
     "scan and splice, 300 bytes, ns": ("≤ 200", lambda v: v <= 200),
     "enhance at 1,000 posts/s, MB": ("≤ 16", lambda v: v <= 16),
     "enhance at full load, MB": ("≤ 128", lambda v: v <= 128),
+    "LLM, 512 in flight, kafka, calls/s ÷ floor": ("≥ 0.85", lambda v: v >= 0.85),
+    "LLM, 512 in flight, kafka, CPU ÷ floor": ("≤ 1.20", lambda v: v <= 1.2),
+    "LLM, 512 in flight, kafka, 2 workers ÷ 1": ("≥ 1.00", lambda v: v >= 1),
+    "LLM, 2,000 in flight, 1 s, p99 beyond the call, ms": ("≤ 50", lambda v: v <= 50),
+    "LLM, 2,000 in flight, 1 s, MB": ("≤ 96", lambda v: v <= 96),
     "start to first post out, ms": ("≤ 50", lambda v: v <= 50),
 }
 
@@ -377,6 +383,132 @@ def embedded_latency():
         figures[f"embedded latency {q} ms"] = figures.get(f"embedded sluice latency {q} ms", [])
 
 
+# --- paid answers ---
+
+
+class Llm:
+    """The scripted endpoint: answers after delay_ms, with keep-alive and no TLS."""
+
+    def __init__(self, folder, delay_ms):
+        port_file = os.path.join(folder, "llm.port")
+        if os.path.exists(port_file):
+            os.remove(port_file)
+        self.process = subprocess.Popen(
+            [os.path.join(TOOLS, "llm_server"), "--port-file", port_file, "--delay", str(delay_ms)],
+            stdout=subprocess.DEVNULL,
+        )
+        for _ in range(500):
+            if os.path.exists(port_file) and os.path.getsize(port_file) > 0:
+                break
+            time.sleep(0.02)
+        with open(port_file, encoding="ascii") as port:
+            self.url = f"http://127.0.0.1:{port.read().strip()}/v1"
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.wait()
+
+
+def asks(llm, in_flight):
+    """Options of an enhance that asks it; no ramp, so that both begin with all in flight."""
+    return ["--enricher", "openai", "--llm-url", llm.url, "--llm-concurrency", str(in_flight),
+            "--llm-concurrency-min", str(in_flight)]
+
+
+def llm_run(who, command, folder):
+    """To its end. CPU is the whole process's, start and connecting among it: of both alike."""
+    done = Program(command, folder).wait()
+    note(f"{who} calls/s", CALLS / done.seconds)
+    note(f"{who} CPU µs/call", done.cpu_s / CALLS * 1e6)
+    note(f"{who} peak MB", done.peak_mb)
+    say(f"  {who}: {CALLS / done.seconds:,.0f} calls/s, {done.cpu_s / CALLS * 1e6:.1f} µs, "
+        f"{done.peak_mb:.0f} MB")
+
+
+def llm_floor(llm, in_flight):
+    return [os.path.join(TOOLS, "llm_floor"), "--url", llm.url, "--calls", str(CALLS),
+            "--in-flight", str(in_flight)]
+
+
+def llm_embedded(llm, in_flight, more, file):
+    """Each run asks anew: a copy of the file with the posts, and no answers beside it."""
+    with tempfile.TemporaryDirectory(prefix="sluice-bench.") as folder:
+        shutil.copy(file, f"{folder}/sluice.db")
+        command = [SLUICE, "enhance", "--drain", "--broker", f"sqlite:{folder}/sluice.db",
+                   "--state-dir", folder, "--http", "127.0.0.1:0", *asks(llm, in_flight)]
+        llm_run(f"LLM embedded sluice{more}", command, folder)
+
+
+def llm_kafka(kafka, source, llm, in_flight, who, *more):
+    with tempfile.TemporaryDirectory(prefix="sluice-bench.") as folder:
+        out = kafka.topic("out")
+        command = kafka.sluice(source, out, folder, "--drain", *asks(llm, in_flight), *more)
+        llm_run(who, command, folder)
+
+
+def fill_distinct(folder, broker, topic):
+    """CALLS posts of which no two ask the same."""
+    posts = os.path.join(folder, "distinct.jsonl")
+    with open(posts, "w", encoding="ascii") as out:
+        for i in range(CALLS):
+            out.write(f'{{"id": {i}, "text": "post {i}: just had a great coffee and read about trends '
+                      'on a sunny morning"}\n')
+    Program([SLUICE, "source", "--from", posts, "--quiet", "--broker", broker, "--raw-topic", topic,
+             "--partitions", "4", "--state-dir", folder, "--http", "127.0.0.1:0"], folder).wait()
+
+
+def llm_throughput(kafka, folder):
+    source, file = kafka.topic("raw"), os.path.join(folder, "llm.db")
+    fill_distinct(folder, f"sqlite:{file}", "raw_posts")
+    fill_distinct(folder, f"kafka://{kafka.brokers}", source)
+    with Llm(folder, 50) as llm:
+        for n in (512, 2000):
+            at = f", {n} in flight"
+            variants = [
+                (f"LLM floor{at}", lambda who, n=n: llm_run(who, llm_floor(llm, n), folder)),
+                (f"LLM kafka sluice{at}", lambda who, n=n: llm_kafka(kafka, source, llm, n, who)),
+                (f"LLM embedded sluice{at}",
+                 lambda _, n=n, at=at: llm_embedded(llm, n, at, file)),
+            ]
+            if n == 512:
+                variants.append((f"LLM kafka sluice 2 workers{at}", lambda who: llm_kafka(
+                    kafka, source, llm, 512, who, "--workers", "2")))
+            in_turns(variants, lambda who, run: run(who))
+            for broker in ("kafka", "embedded"):
+                name = f"LLM, {n:,} in flight, {broker}"
+                ratio(f"{name}, calls/s ÷ floor", f"LLM {broker} sluice{at} calls/s",
+                      f"LLM floor{at} calls/s")
+                ratio(f"{name}, CPU ÷ floor", f"LLM {broker} sluice{at} CPU µs/call",
+                      f"LLM floor{at} CPU µs/call")
+    ratio("LLM, 512 in flight, kafka, 2 workers ÷ 1",
+          "LLM kafka sluice 2 workers, 512 in flight calls/s", "LLM kafka sluice, 512 in flight calls/s")
+
+
+def llm_latency(kafka, folder):
+    """Open loop, 1,600 posts/s at 1 s a call under --order none: what enhance adds to a call."""
+    rate, seconds = 1600, max(SECONDS, 5)
+
+    def fly(who, _):
+        source, out = kafka.topic("raw"), kafka.topic("out")
+        with Llm(folder, 1000) as llm, tempfile.TemporaryDirectory() as state:
+            program = Program(kafka.sluice(source, out, state, "--order", "none",
+                                           *asks(llm, 2000)), folder)
+            try:
+                found = json.loads(tool("meter", kafka.brokers, "latency", source, out, rate, seconds))
+            finally:
+                done = program.stop()
+        note(f"{who} p50 beyond the call, ms", found["p50_ms"] - 1000)
+        note("LLM, 2,000 in flight, 1 s, p99 beyond the call, ms", found["p99_ms"] - 1000)
+        note("LLM, 2,000 in flight, 1 s, MB", done.peak_mb)
+        say(f"  {who}: p50 {found['p50_ms'] - 1000:.1f} p99 {found['p99_ms'] - 1000:.1f} ms beyond the "
+            f"call, {done.peak_mb:.0f} MB")
+
+    in_turns([("LLM sluice latency", None)], fly)
+
+
 # --- small things ------------------------------------------------------------
 
 
@@ -472,6 +604,8 @@ def main():
         "embedded-latency": embedded_latency,
         "kafka-throughput": with_kafka(kafka_throughput),
         "kafka-latency": with_kafka(kafka_latency),
+        "llm-throughput": with_kafka(llm_throughput),
+        "llm-latency": with_kafka(llm_latency),
     }
     parser = argparse.ArgumentParser(description="sluice beside bare loops")
     parser.add_argument("--only", action="append", choices=sections, help="a section; repeatable")

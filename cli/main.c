@@ -183,6 +183,7 @@ static int unknown_command(const char *name)
 int main(int argc, char **argv)
 {
     mem_on_exhausted(exhausted);
+    mem_set_up();
     config_allow_tree("enrichers");
     if (argc < 2) {
         print_overview(stderr);

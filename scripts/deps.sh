@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# deps.sh [build|test|all] - makes sure that what the build (default), the tests or everything else
+# deps.sh [build|test|llm|all] - makes sure that what the build (default), the tests or everything else
 # needs is on this machine.
 #
 # Each need is probed by what it gives (a command, a pkg-config module, a file), never by a package's
@@ -50,6 +50,12 @@ curl              | cmd curl             | curl                    | curl       
 jq                | cmd jq               | jq                      | jq                  | jq                | jq
 ps                | cmd ps               | procps                  | procps-ng           | procps            | procps-ng
 git               | cmd git              | git                     | git                 | git               | git
+'
+llm_needs='
+C++ compiler      | cmd c++              | g++                     | gcc-c++             | g++               | gcc
+curl              | cmd curl             | curl                    | curl                | curl              | curl
+Python 3          | cmd python3          | python3                 | python3             | python3           | python
+Python venv       | py venv, ensurepip   | python3-venv            | python3             | python3           | python
 '
 all_needs='
 Valgrind          | cmd valgrind         | valgrind                | valgrind            | valgrind          | valgrind
@@ -214,7 +220,8 @@ case ${1:-build} in
 build) needs=$build_needs ;;
 test) needs=$build_needs$test_needs ;;
 all) needs=$build_needs$test_needs$all_needs ;;
-*) die "usage: deps.sh [build|test|all]" ;;
+llm) needs=$build_needs$llm_needs ;;
+*) die "usage: deps.sh [build|test|llm|all]" ;;
 esac
 [ "$(uname -s)" = Linux ] ||
     die "sluice needs Linux (inotify, open file description locks): use a virtual machine or container"

@@ -125,8 +125,12 @@ void buf_add_json(struct buf *b, struct span s)
     size_t from = 0;
     for (size_t i = 0; i < s.n;) {
         unsigned char c = (unsigned char)s.p[i];
+        if (c >= 0x20 && c < 0x80 && c != '"' && c != '\\') { /* nearly all of most texts */
+            i++;
+            continue;
+        }
         size_t len = utf8_char_length(s.p + i, s.n - i);
-        if (len > 0 && c >= 0x20 && c != '"' && c != '\\') {
+        if (len > 1) {
             i += len;
             continue;
         }

@@ -4,6 +4,11 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
+enum { TOP_PAD = 256 << 10, TRIM_ABOVE = 4 << 20 };
 
 static void exhausted_default(const char *what)
 {
@@ -16,6 +21,14 @@ static void (*on_exhausted)(const char *) = exhausted_default;
 void mem_on_exhausted(void (*fn)(const char *what))
 {
     on_exhausted = fn;
+}
+
+void mem_set_up(void)
+{
+#ifdef __GLIBC__
+    mallopt(M_TOP_PAD, TOP_PAD);
+    mallopt(M_TRIM_THRESHOLD, TRIM_ABOVE);
+#endif
 }
 
 void mem_fail_system(const char *what, const char *why)

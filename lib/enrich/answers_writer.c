@@ -13,7 +13,7 @@
 #include "lib/base/point.h"
 #include "lib/enrich/answers_file.h"
 
-enum { BATCH_MAX = 1000, TRY_AGAIN_MS = 200 };
+enum { GATHER_MS = 4, TRY_AGAIN_MS = 200 };
 static const char note_name[] = "journal";
 
 struct queued {
@@ -41,11 +41,23 @@ struct answers_writer {
 
 /* --- the thread --- */
 
+/* A commit costs as much as a dozen answers: others may come before it. Calls that are paid for
+ * take so much longer that nobody sees it. The lock is held. */
+static void gather(struct answers_writer *w)
+{
+    if (w->stopping || w->note != NULL)
+        return;
+    pthread_mutex_unlock(&w->lock);
+    nanosleep(&(struct timespec){.tv_nsec = GATHER_MS * 1000000L}, NULL);
+    pthread_mutex_lock(&w->lock);
+}
+
 static struct queued *take_all(struct answers_writer *w, char **ret_note, uint64_t *ret_upto)
 {
     pthread_mutex_lock(&w->lock);
     while (w->first == NULL && w->note == NULL && !w->stopping)
         pthread_cond_wait(&w->work, &w->lock);
+    gather(w);
     struct queued *first = w->first;
     *ret_note = w->note;
     *ret_upto = w->queued;

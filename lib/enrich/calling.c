@@ -4,11 +4,12 @@
  * said "later", and calls that only tried whether an endpoint is back. So a post outlives any
  * outage, and only what fails by itself ends as attempts_exhausted. */
 #include <stdio.h>
+#include <string.h>
 
 #include "lib/base/clock.h"
 #include "lib/enrich/purchase.h"
 
-enum { SLEEP_BASE_MS = 100, SLEEP_CAP_MS = 20000, EXTRA_BYTES = 64 };
+enum { SLEEP_BASE_MS = 100, SLEEP_CAP_MS = 20000, EXTRA_BYTES = 64, MODEL_BYTES = 12 };
 
 static int64_t now_us(void)
 {
@@ -84,13 +85,16 @@ static void sleep_for(struct paid *p, struct purchase *b, int64_t ms)
 
 /* --- money --- */
 
-/* The most that this call can cost: a token has at least a byte. */
+/* The most that this call can cost: a token has at least a byte. Before the body comes, by
+ * endpoint,
+ * {"model":"…", */
 static int64_t dearest_nano(const struct paid *p, const struct purchase *b, int endpoint)
 {
     if (p->link->opt.kind == KIND_MOCK)
         return (int64_t)(p->link->opt.mock.cost_usd * 1e9 + 0.5);
-    return price_nano(&p->link->endpoints[endpoint].price, (int64_t)b->body.n + EXTRA_BYTES,
-                      p->link->opt.llm.max_tokens);
+    size_t model = MODEL_BYTES + strlen(p->ops->model(p->ctx, endpoint));
+    return price_nano(&p->link->endpoints[endpoint].price,
+                      (int64_t)(b->body.n + model) + EXTRA_BYTES, p->link->opt.llm.max_tokens);
 }
 
 static int64_t cost_of(const struct paid *p, const struct purchase *b)

@@ -13,6 +13,7 @@
 
 #include "lib/base/mem.h"
 #include "lib/enrich/lookup.h"
+#include "tests/contract/enricher_contract.h"
 
 enum { WAIT_MS = 20000 };
 
@@ -358,6 +359,42 @@ static void closing_while_a_table_is_read_is_clean(void **state)
     buf_fini(&text);
 }
 
+/* --- the contract --- */
+
+static char contract_file[] = "/tmp/lookup-contract-XXXXXX.csv";
+
+static void with_table(struct enrich_options *opt)
+{
+    opt->kind = KIND_LOOKUP;
+    opt->lookup.file = contract_file;
+    opt->lookup.key_column = "text";
+    opt->lookup.match = "{{text}}";
+}
+
+static void without_rows(struct enrich_options *opt)
+{
+    with_table(opt);
+    opt->lookup.missing = "dead-letter";
+}
+
+static int run_contract(void)
+{
+    const struct enricher_fixture fixtures[] = {
+        {.name = "enricher: lookup", .setup = with_table},
+        {.name = "enricher: lookup, rows missing", .setup = without_rows},
+    };
+    int failed = 0, fd = mkstemps(contract_file, 4);
+    assert_true(fd >= 0);
+    dprintf(fd, "text,place\n");
+    for (int i = 0; i < 2000; i += 2)
+        dprintf(fd, "post number %d about coffee,\"place, the \"\"%d\"\"\"\n", i, i);
+    close(fd);
+    for (size_t i = 0; i < sizeof fixtures / sizeof *fixtures; i++)
+        failed += enricher_contract_run(&fixtures[i]);
+    unlink(contract_file);
+    return failed;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -376,5 +413,5 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_file_that_goes_leaves_the_old_table, setup, teardown),
         cmocka_unit_test_setup_teardown(closing_while_a_table_is_read_is_clean, setup, teardown),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, NULL, NULL) + run_contract();
 }

@@ -23,6 +23,7 @@ struct endpoint {
     char *url;   /* of chat/completions */
     char *start; /* {"model":"…", */
     const char *model;
+    char *key; /* NULL: none */
     struct http_headers *headers;
 };
 
@@ -39,10 +40,9 @@ struct openai {
     struct transport *transport;
     struct endpoint *endpoints;
     int count;
-    char *parameters; /* ends before "messages" */
+    char *parameters; /* ends before the system prompt */
     struct template *system, *prompt;
     unsigned redact;
-    struct buf prompt_text; /* scratch */
     struct sent *free;
 };
 
@@ -101,6 +101,7 @@ static enum status make_parameters(struct openai *o, struct span schema, struct 
         buf_printf(&b, "\"seed\":%lld,", (long long)opt->seed);
     add_format(opt, schema, &b);
     enum status st = add_body_members(opt, &b, err);
+    buf_add_str(&b, "\"messages\":[{\"role\":\"system\",\"content\":\"");
     o->parameters = mem_strdup(buf_str(&b));
     buf_fini(&b);
     return st;
@@ -152,13 +153,9 @@ static enum status open_endpoint(struct openai *o, size_t i, struct error *err)
     buf_add_str(&start, "\",");
     e->start = mem_strdup(buf_str(&start));
     buf_fini(&start);
-    char *key = NULL;
-    enum status st = key_of(opt, i, &key, err);
+    enum status st = key_of(opt, i, &e->key, err);
     if (st == ST_OK)
-        e->headers = http_headers_new(key, NULL, 0);
-    if (key != NULL)
-        explicit_bzero(key, strlen(key));
-    mem_free(key);
+        e->headers = http_headers_new(e->key, NULL, 0);
     return st;
 }
 
@@ -169,6 +166,8 @@ static enum status open_prompt(const char *value, const char *fallback, const ch
     enum status st = text_read(value != NULL ? value : fallback, name, &text, err);
     if (st == ST_OK)
         st = template_open(text, name, ret, err);
+    if (st == ST_OK)
+        template_quote(*ret); /* what stands in the template is the inside of a string too */
     mem_free(text);
     return st;
 }
@@ -197,6 +196,9 @@ static void openai_close(void *ctx)
 {
     struct openai *o = ctx;
     for (int i = 0; i < o->count; i++) {
+        if (o->endpoints[i].key != NULL)
+            explicit_bzero(o->endpoints[i].key, strlen(o->endpoints[i].key));
+        mem_free(o->endpoints[i].key);
         mem_free(o->endpoints[i].url);
         mem_free(o->endpoints[i].start);
         http_headers_free(o->endpoints[i].headers);
@@ -205,7 +207,6 @@ static void openai_close(void *ctx)
     mem_free(o->parameters);
     template_free(o->system);
     template_free(o->prompt);
-    buf_fini(&o->prompt_text);
     while (o->free != NULL) {
         struct sent *s = o->free;
         o->free = s->next;
@@ -227,15 +228,6 @@ static const char *openai_variant(const void *ctx)
     return openai_model(ctx, 0); /* the body holds all else */
 }
 
-/* The whole prompt, what stands in the template too, is the inside of a JSON string. */
-static void add_prompt(struct openai *o, const struct template *prompt,
-                       const struct template_values *values, struct buf *body)
-{
-    buf_reset(&o->prompt_text, 64 << 10);
-    template_fill(prompt, values, TEMPLATE_PLAIN, &o->prompt_text);
-    buf_add_json(body, buf_span(&o->prompt_text));
-}
-
 static enum status openai_prepare(void *ctx, const struct ask *ask, struct buf *body,
                                   struct error *err)
 {
@@ -243,10 +235,9 @@ static enum status openai_prepare(void *ctx, const struct ask *ask, struct buf *
     struct template_values values = {
         .value = ask->value, .id = ask->id, .text = ask->text, .redact = o->redact};
     buf_add_str(body, o->parameters);
-    buf_add_str(body, "\"messages\":[{\"role\":\"system\",\"content\":\"");
-    add_prompt(o, o->system, &values, body);
+    template_fill(o->system, &values, TEMPLATE_JSON, body);
     buf_add_str(body, "\"},{\"role\":\"user\",\"content\":\"");
-    add_prompt(o, o->prompt, &values, body);
+    template_fill(o->prompt, &values, TEMPLATE_JSON, body);
     buf_add_str(body, "\"}]}");
     if (body->full)
         return error_reject(err, REASON_enricher_failed,
@@ -289,12 +280,25 @@ static void sent_give_back(struct openai *o, struct sent *s)
     o->free = s;
 }
 
+/* Endpoints repeat a wrong key in what they answer; errors go to logs and dead letters. */
+static void hide_key(const struct endpoint *e, struct buf *reply)
+{
+    size_t n = e->key == NULL ? 0 : strlen(e->key);
+    char *at = reply->p, *end = at + reply->n;
+    if (n == 0 || reply->n == 0)
+        return;
+    for (; (at = memmem(at, (size_t)(end - at), e->key, n)) != NULL; at += n)
+        memset(at, '*', n);
+}
+
 static void on_reply(struct http_call *http)
 {
     struct sent *s = http->arg;
     struct call *call = s->call;
     call->latency_us = http->latency_us;
     call->limits = http->limits;
+    if (http->status != 200)
+        hide_key(&s->owner->endpoints[call->endpoint], &http->reply);
     openai_read_reply(http, call);
     sent_give_back(s->owner, s);
     call->done(call);

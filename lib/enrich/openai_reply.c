@@ -7,6 +7,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lib/json/pointer.h"
+#include "lib/json/post.h"
+
 enum { WORDS_MAX = 200 };
 
 /* --- failures --- */
@@ -110,53 +113,83 @@ bool http_read_failure(const struct http_call *http, struct call *call)
 
 /* --- answers --- */
 
-static int64_t count_of(const json_t *usage, const char *name)
+/* Replies are looked through as text, without a tree: a quarter of a call's CPU otherwise. */
+
+static int64_t count_of(struct span number)
 {
-    const json_t *n = json_object_get(usage, name);
-    return json_is_integer(n) && json_integer_value(n) >= 0 ? (int64_t)json_integer_value(n) : -1;
+    int64_t n = 0;
+    if (number.n == 0 || number.n > 15)
+        return -1;
+    for (size_t i = 0; i < number.n; i++) {
+        if (number.p[i] < '0' || number.p[i] > '9')
+            return -1;
+        n = n * 10 + (number.p[i] - '0');
+    }
+    return n;
 }
 
-static void read_choice(const json_t *choice, struct call *call)
+static void read_usage(struct span usage, struct call *call)
 {
-    const json_t *message = json_object_get(choice, "message");
-    const json_t *content = json_object_get(message, "content");
-    const char *refusal = json_string_value(json_object_get(message, "refusal"));
-    const char *finish = json_string_value(json_object_get(choice, "finish_reason"));
-    if (refusal != NULL && refusal[0] != '\0') {
-        fail(call, CALL_REFUSED, ERR_FAILED, REASON_answer_rejected,
-             "the model refuses to answer: %.200s", refusal);
-        return;
-    }
-    if (finish != NULL && strcmp(finish, "content_filter") == 0) {
+    static const struct span names[] = {{"prompt_tokens", 13}, {"completion_tokens", 17}};
+    struct span found[2];
+    json_members_find(usage, names, 2, found);
+    call->tokens_in = count_of(found[0]);
+    call->tokens_out = count_of(found[1]);
+}
+
+static bool is_string(struct span value)
+{
+    return value.n >= 2 && value.p[0] == '"';
+}
+
+static void add_string(struct buf *out, struct span string)
+{
+    json_unescape(out, span_make(string.p + 1, string.n - 2));
+}
+
+static void refused_by_model(struct span refusal, struct call *call)
+{
+    struct buf words = {0};
+    add_string(&words, refusal);
+    fail(call, CALL_REFUSED, ERR_FAILED, REASON_answer_rejected,
+         "the model refuses to answer: %.200s", buf_str(&words));
+    buf_fini(&words);
+}
+
+static void read_choice(struct span choice, struct call *call)
+{
+    static const struct span names[] = {{"message", 7}, {"finish_reason", 13}};
+    static const struct span inner_names[] = {{"content", 7}, {"refusal", 7}};
+    struct span outer[2], inner[2];
+    json_members_find(choice, names, 2, outer);
+    json_members_find(outer[0], inner_names, 2, inner);
+    struct span content = inner[0], refusal = inner[1], finish = outer[1];
+    if (is_string(refusal) && refusal.n > 2) {
+        refused_by_model(refusal, call);
+    } else if (span_is(finish, "\"content_filter\"")) {
         fail(call, CALL_REFUSED, ERR_FAILED, REASON_answer_rejected,
              "the endpoint's content filter holds the answer back");
-        return;
-    }
-    if (!json_is_string(content)) {
+    } else if (!is_string(content)) {
         fail(call, CALL_FAILED, ERR_FAILED, REASON_NONE,
              "the reply holds no choices[0].message.content");
-        return;
+    } else {
+        call->outcome = CALL_OK;
+        call->truncated = span_is(finish, "\"length\"");
+        add_string(&call->content, content);
     }
-    call->outcome = CALL_OK;
-    call->truncated = finish != NULL && strcmp(finish, "length") == 0;
-    buf_add(&call->content, json_string_value(content), json_string_length(content));
 }
 
 void openai_read_reply(const struct http_call *http, struct call *call)
 {
-    json_error_t why;
+    static const struct span names[] = {{"choices", 7}, {"usage", 5}};
+    struct span found[2];
     if (http_read_failure(http, call))
         return;
-    json_t *root =
-        json_loadb(http->reply.p == NULL ? "" : http->reply.p, http->reply.n, JSON_ALLOW_NUL, &why);
-    if (!json_is_object(root)) {
+    if (!json_members_find(buf_span(&http->reply), names, 2, found)) {
         fail(call, CALL_FAILED, ERR_FAILED, REASON_NONE, "%s: the reply is no JSON object",
              http->url);
-    } else {
-        const json_t *usage = json_object_get(root, "usage");
-        call->tokens_in = count_of(usage, "prompt_tokens");
-        call->tokens_out = count_of(usage, "completion_tokens");
-        read_choice(json_array_get(json_object_get(root, "choices"), 0), call);
+        return;
     }
-    json_decref(root);
+    read_usage(found[1], call);
+    read_choice(json_pointer_find(found[0], "/0"), call);
 }

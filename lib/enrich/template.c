@@ -151,6 +151,20 @@ void template_free(struct template *t)
     mem_free(t);
 }
 
+void template_quote(struct template *t)
+{
+    for (size_t i = 0; i < t->n; i++) {
+        struct part *part = &t->parts[i];
+        struct buf quoted = {0};
+        if (part->kind != PART_PLAIN)
+            continue;
+        buf_add_json(&quoted, span_of(part->text));
+        mem_free(part->text);
+        part->text = mem_strdup(buf_str(&quoted));
+        buf_fini(&quoted);
+    }
+}
+
 /* --- filling --- */
 
 /* RFC 3986 section 2.3. */

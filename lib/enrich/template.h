@@ -22,6 +22,10 @@ enum status template_open(const char *text, const char *name, struct template **
                           struct error *err) MUST_CHECK;
 void template_free(struct template *t);
 
+/* Escape the template's own text for the inside of a JSON string, once: then a fill with
+ * TEMPLATE_JSON makes the inside of one string of the whole. */
+void template_quote(struct template *t);
+
 enum template_escape {
     TEMPLATE_PLAIN,
     TEMPLATE_JSON, /* the text is JSON and its places stand inside of strings */

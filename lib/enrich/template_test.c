@@ -142,6 +142,28 @@ static void a_template_that_is_none_is_refused(void **state)
     }
 }
 
+static void a_quoted_template_is_the_inside_of_one_string(void **state)
+{
+    (void)state;
+    struct template *t = NULL, *constant = NULL;
+    struct error err;
+    struct buf out = {0};
+    struct template_values v = {
+        .value = SPAN_LIT(post), .id = SPAN_LIT("a\"1"), .text = SPAN_LIT("say \"hi\"\n")};
+    assert_int_equal(template_open("say \"{{text}}\"\n\\{{{{", "--x", &t, &err), ST_OK);
+    assert_int_equal(template_open("no \"places\"", "--x", &constant, &err), ST_OK);
+    template_quote(t);
+    template_quote(constant);
+    template_fill(t, &v, TEMPLATE_JSON, &out);
+    assert_string_equal(buf_str(&out), "say \\\"say \\\"hi\\\"\\n\\\"\\n\\\\{{");
+    buf_reset(&out, 0);
+    template_fill(constant, &v, TEMPLATE_JSON, &out);
+    assert_string_equal(buf_str(&out), "no \\\"places\\\"");
+    template_free(t);
+    template_free(constant);
+    buf_fini(&out);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -151,6 +173,7 @@ int main(void)
         cmocka_unit_test(redaction_comes_before_escaping_and_spares_the_id),
         cmocka_unit_test(a_text_of_its_own_zero_bytes_is_kept),
         cmocka_unit_test(a_template_that_is_none_is_refused),
+        cmocka_unit_test(a_quoted_template_is_the_inside_of_one_string),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

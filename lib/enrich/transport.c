@@ -1,7 +1,12 @@
-/* Calls on a curl multi handle. What costs in libcurl, and what is done about it: easy handles are
- * kept with all that stays the same set once; a socket that curl lets go between two calls stays
- * watched, because it will want the very same events in a moment (two epoll_ctl a call otherwise).
- */
+/* Calls on curl multi handles. What costs in libcurl, and what is done about it (docs/BENCH.md):
+ *
+ *  - easy handles are kept, with all that stays the same set once, the parsed URL among it;
+ *  - a socket that curl lets go between two calls stays watched, because it will want the very same
+ *    events in a moment (two epoll_ctl a call otherwise);
+ *  - looking for a connection walks past all that are in use: plain HTTP is spread over
+ * PLAIN_GROUPS multi handles, each with a short list of its own. An easy handle stays with its
+ * group, where the connection of its last call waits. Everything over TLS is one group, so that
+ * HTTP/2 needs one connection. Names are looked up once for all groups. */
 #include "lib/enrich/transport.h"
 
 #include <arpa/inet.h>
@@ -17,9 +22,22 @@
 #include "lib/enrich/address.h"
 #include "lib/enrich/limits.h"
 
+/* Of each call in flight: the usual reply fits, and thousands of them stay small. */
+enum { READ_BYTES = 4096 };
+
+enum { PLAIN_GROUPS = 64, TLS_GROUP = PLAIN_GROUPS, GROUPS };
+
+/* A multi handle, its timer, and the easy handles that wait there. */
+struct group {
+    struct transport *t;
+    CURLM *multi; /* NULL: not needed yet */
+    struct loop_timer *timer;
+};
+
 struct socket_watch {
     struct loop_watch *watch; /* NULL: curl has not asked for it yet */
     struct transport *t;
+    struct group *group; /* whose multi handle wants it */
     int fd;
     int wanted; /* by curl now; 0: the connection is idle */
     bool stays; /* a connection, which on_close_socket ends; curl has other sockets too */
@@ -27,7 +45,9 @@ struct socket_watch {
 
 struct easy {
     CURL *curl;
+    CURLU *parsed;
     struct transport *t;
+    struct group *group;
     struct http_call *call;
     struct easy *next, *prev; /* among the free ones (next only), or the busy ones */
     int64_t started_us;
@@ -41,10 +61,11 @@ struct easy {
 
 struct transport {
     struct loop *loop;
-    CURLM *multi;
-    struct loop_timer *timer;
+    CURLSH *share;
+    struct group groups[GROUPS];
+    int next_group; /* of the next easy handle for plain HTTP */
     struct transport_options opt;
-    struct easy *free, busy; /* busy: a ring with this head */
+    struct easy *free[2], busy; /* free: plain and TLS; busy: a ring with this head */
     struct socket_watch **by_fd;
     int fd_count;
     char *ca_file;
@@ -90,20 +111,20 @@ void http_headers_free(struct http_headers *h)
 
 /* --- sockets --- */
 
-static void collect(struct transport *t);
+static void collect(struct group *g);
 
 static void on_socket(void *arg, int events)
 {
     struct socket_watch *w = arg;
-    struct transport *t = w->t;
     int running, bits = (events & LOOP_READABLE ? CURL_CSELECT_IN : 0) |
                         (events & LOOP_WRITABLE ? CURL_CSELECT_OUT : 0);
     if (w->wanted == 0) { /* the peer closed an idle connection: curl sees it when it wants it */
         loop_watch_set(w->watch, 0);
         return;
     }
-    curl_multi_socket_action(t->multi, w->fd, bits, &running);
-    collect(t);
+    struct group *g = w->group; /* w may be gone afterwards */
+    curl_multi_socket_action(g->multi, w->fd, bits, &running);
+    collect(g);
 }
 
 static struct socket_watch *watch_of(struct transport *t, int fd)
@@ -137,7 +158,8 @@ static void forget_socket(struct transport *t, int fd)
 
 static int on_interest(CURL *curl, curl_socket_t fd, int what, void *arg, void *socket_arg)
 {
-    struct transport *t = arg;
+    struct group *g = arg;
+    struct transport *t = g->t;
     struct socket_watch *w = watch_of(t, fd);
     UNUSED(curl);
     UNUSED(socket_arg);
@@ -152,6 +174,7 @@ static int on_interest(CURL *curl, curl_socket_t fd, int what, void *arg, void *
         w = know_socket(t, fd);
     if (w->watch == NULL)
         w->watch = loop_watch_new(t->loop, fd, on_socket, w);
+    w->group = g;
     w->wanted = what;
     loop_watch_set(w->watch, (what & CURL_POLL_OUT ? LOOP_WRITABLE : 0) | LOOP_READABLE);
     return 0;
@@ -183,21 +206,52 @@ static curl_socket_t on_open_socket(void *arg, curlsocktype purpose, struct curl
 
 static int on_wish(CURLM *multi, long ms, void *arg)
 {
-    struct transport *t = arg;
+    struct group *g = arg;
     UNUSED(multi);
     if (ms < 0)
-        loop_timer_stop(t->timer);
+        loop_timer_stop(g->timer);
     else
-        loop_timer_start(t->timer, ms);
+        loop_timer_start(g->timer, ms);
     return 0;
 }
 
 static void on_timer(void *arg)
 {
-    struct transport *t = arg;
+    struct group *g = arg;
     int running;
-    curl_multi_socket_action(t->multi, CURL_SOCKET_TIMEOUT, 0, &running);
-    collect(t);
+    curl_multi_socket_action(g->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+    collect(g);
+}
+
+/* --- groups --- */
+
+static struct group *group_use(struct transport *t, int i)
+{
+    struct group *g = &t->groups[i];
+    if (g->multi != NULL)
+        return g;
+    long connections = (long)t->opt.max_connections;
+    if (i != TLS_GROUP)
+        connections = connections / PLAIN_GROUPS + 2;
+    g->t = t;
+    g->timer = loop_timer_new(t->loop, on_timer, g);
+    g->multi = curl_multi_init();
+    if (g->multi == NULL)
+        mem_fail_system("libcurl", "cannot make a multi handle");
+    curl_multi_setopt(g->multi, CURLMOPT_SOCKETFUNCTION, on_interest);
+    curl_multi_setopt(g->multi, CURLMOPT_SOCKETDATA, g);
+    curl_multi_setopt(g->multi, CURLMOPT_TIMERFUNCTION, on_wish);
+    curl_multi_setopt(g->multi, CURLMOPT_TIMERDATA, g);
+    curl_multi_setopt(g->multi, CURLMOPT_MAXCONNECTS, connections);
+    return g;
+}
+
+static void group_free(struct group *g)
+{
+    if (g->multi == NULL)
+        return;
+    curl_multi_cleanup(g->multi);
+    loop_timer_free(g->timer);
 }
 
 /* --- data --- */
@@ -226,16 +280,13 @@ static size_t on_header(char *p, size_t size, size_t n, void *arg)
 
 /* --- easy handles --- */
 
-static struct easy *easy_new(struct transport *t)
+static void easy_set_up(struct easy *e)
 {
-    struct easy *e = mem_zalloc(sizeof *e);
-    e->t = t;
-    e->curl = curl_easy_init();
-    if (e->curl == NULL)
-        mem_fail_system("libcurl", "cannot make a handle");
+    struct transport *t = e->t;
     CURL *c = e->curl;
     curl_easy_setopt(c, CURLOPT_PRIVATE, e);
     curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(c, CURLOPT_BUFFERSIZE, (long)READ_BYTES);
     curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 0L);
     curl_easy_setopt(c, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
@@ -252,25 +303,48 @@ static struct easy *easy_new(struct transport *t)
     curl_easy_setopt(c, CURLOPT_OPENSOCKETDATA, e);
     curl_easy_setopt(c, CURLOPT_CLOSESOCKETFUNCTION, on_close_socket);
     curl_easy_setopt(c, CURLOPT_CLOSESOCKETDATA, t);
+    curl_easy_setopt(c, CURLOPT_SHARE, t->share);
     if (t->ca_file != NULL)
         curl_easy_setopt(c, CURLOPT_CAINFO, t->ca_file);
+}
+
+static struct easy *easy_new(struct transport *t, bool tls)
+{
+    struct easy *e = mem_zalloc(sizeof *e);
+    e->t = t;
+    e->group = group_use(t, tls ? TLS_GROUP : t->next_group);
+    if (!tls)
+        t->next_group = (t->next_group + 1) % PLAIN_GROUPS;
+    e->curl = curl_easy_init();
+    e->parsed = curl_url();
+    if (e->curl == NULL || e->parsed == NULL)
+        mem_fail_system("libcurl", "cannot make a handle");
+    easy_set_up(e);
     return e;
 }
 
 static void easy_free(struct easy *e)
 {
     curl_easy_cleanup(e->curl);
+    curl_url_cleanup(e->parsed);
     mem_free(e->url);
     mem_free(e);
 }
 
-static struct easy *easy_take(struct transport *t)
+static bool is_tls(const char *url)
 {
-    struct easy *e = t->free;
+    return strncasecmp(url, "https:", 6) == 0;
+}
+
+/* The one that was given back last: its connection is the warmest. */
+static struct easy *easy_take(struct transport *t, const char *url)
+{
+    bool tls = is_tls(url);
+    struct easy *e = t->free[tls];
     if (e == NULL)
-        e = easy_new(t);
+        e = easy_new(t, tls);
     else
-        t->free = e->next;
+        t->free[tls] = e->next;
     e->next = &t->busy;
     e->prev = t->busy.prev;
     e->prev->next = t->busy.prev = e;
@@ -282,8 +356,21 @@ static void easy_give_back(struct transport *t, struct easy *e)
     e->prev->next = e->next;
     e->next->prev = e->prev;
     e->call = NULL;
-    e->next = t->free;
-    t->free = e;
+    struct easy **list = &t->free[e->group == &t->groups[TLS_GROUP]];
+    e->next = *list;
+    *list = e;
+}
+
+/* A URL that cannot be parsed is left to curl, which says what is wrong when the call is made. */
+static void easy_set_url(struct easy *e, const char *url)
+{
+    bool good = curl_url_set(e->parsed, CURLUPART_URL, url, 0) == CURLUE_OK;
+    curl_easy_setopt(e->curl, CURLOPT_CURLU, good ? e->parsed : NULL);
+    curl_easy_setopt(e->curl, CURLOPT_URL, good ? NULL : url);
+    mem_free(e->url);
+    e->url = mem_strdup(url);
+    /* Wait whether the first connection speaks HTTP/2 before a second one is opened. */
+    curl_easy_setopt(e->curl, CURLOPT_PIPEWAIT, is_tls(url) ? 1L : 0L);
 }
 
 /* Only what differs from this handle's last call. */
@@ -291,13 +378,8 @@ static void easy_prepare(struct easy *e, const struct http_call *call)
 {
     CURL *c = e->curl;
     bool post = call->body.p != NULL;
-    if (e->url == NULL || strcmp(e->url, call->url) != 0) {
-        curl_easy_setopt(c, CURLOPT_URL, call->url);
-        mem_free(e->url);
-        e->url = mem_strdup(call->url);
-        /* Wait whether the first connection speaks HTTP/2 before a second one is opened. */
-        curl_easy_setopt(c, CURLOPT_PIPEWAIT, strncmp(call->url, "https:", 6) == 0 ? 1L : 0L);
-    }
+    if (e->url == NULL || strcmp(e->url, call->url) != 0)
+        easy_set_url(e, call->url);
     if (e->headers != call->headers) {
         curl_easy_setopt(c, CURLOPT_HTTPHEADER, call->headers == NULL ? NULL : call->headers->list);
         e->headers = call->headers;
@@ -340,8 +422,10 @@ static enum http_outcome outcome_of(CURLcode rc)
     }
 }
 
-static const char *words_of(CURLcode rc)
+static const char *words_of(CURLcode rc, const char *why)
 {
+    if (rc == CURLE_OPERATION_TIMEDOUT && strstr(why, "SSL") != NULL)
+        rc = CURLE_SSL_CONNECT_ERROR; /* a server without TLS waits for more */
     switch (rc) {
     case CURLE_COULDNT_RESOLVE_HOST:
         return "the host name cannot be resolved (DNS)";
@@ -388,25 +472,25 @@ static void tell(struct easy *e, CURLcode rc)
             if (connected_us == 0)
                 call->outcome = HTTP_UNREACHABLE;
         }
-        error_set(&call->err, ST_FATAL, ERR_UNAVAILABLE, "%s: %s%s%s", call->url, words_of(rc),
-                  e->why[0] == '\0' ? "" : ": ", e->why);
+        error_set(&call->err, ST_FATAL, ERR_UNAVAILABLE, "%s: %s%s%s", call->url,
+                  words_of(rc, e->why), e->why[0] == '\0' ? "" : ": ", e->why);
     }
     call->handle = NULL;
     easy_give_back(e->t, e);
     call->done(call);
 }
 
-static void collect(struct transport *t)
+static void collect(struct group *g)
 {
     int left;
     CURLMsg *msg;
-    while ((msg = curl_multi_info_read(t->multi, &left)) != NULL) {
+    while ((msg = curl_multi_info_read(g->multi, &left)) != NULL) {
         struct easy *e = NULL;
         CURLcode rc = msg->data.result;
         if (msg->msg != CURLMSG_DONE)
             continue;
         curl_easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE, &e);
-        curl_multi_remove_handle(t->multi, e->curl);
+        curl_multi_remove_handle(g->multi, e->curl);
         tell(e, rc);
     }
 }
@@ -415,7 +499,7 @@ static void collect(struct transport *t)
 
 void transport_start(struct transport *t, struct http_call *call)
 {
-    struct easy *e = easy_take(t);
+    struct easy *e = easy_take(t, call->url);
     easy_prepare(e, call);
     e->call = call;
     e->why[0] = '\0';
@@ -425,7 +509,7 @@ void transport_start(struct transport *t, struct http_call *call)
     call->status = 0;
     call->limits = LIMITS_UNKNOWN;
     buf_reset(&call->reply, 64 << 10);
-    curl_multi_add_handle(t->multi, e->curl);
+    curl_multi_add_handle(e->group->multi, e->curl);
 }
 
 void transport_cancel(struct transport *t, struct http_call *call)
@@ -434,7 +518,7 @@ void transport_cancel(struct transport *t, struct http_call *call)
     if (e == NULL)
         return;
     call->handle = NULL;
-    curl_multi_remove_handle(t->multi, e->curl);
+    curl_multi_remove_handle(e->group->multi, e->curl);
     easy_give_back(t, e);
 }
 
@@ -448,15 +532,10 @@ struct transport *transport_open(const struct transport_options *opt, struct loo
     t->loop = loop;
     t->ca_file = mem_strdup(opt->ca_file);
     t->busy.next = t->busy.prev = &t->busy;
-    t->timer = loop_timer_new(loop, on_timer, t);
-    t->multi = curl_multi_init();
-    if (t->multi == NULL)
-        mem_fail_system("libcurl", "cannot make a multi handle");
-    curl_multi_setopt(t->multi, CURLMOPT_SOCKETFUNCTION, on_interest);
-    curl_multi_setopt(t->multi, CURLMOPT_SOCKETDATA, t);
-    curl_multi_setopt(t->multi, CURLMOPT_TIMERFUNCTION, on_wish);
-    curl_multi_setopt(t->multi, CURLMOPT_TIMERDATA, t);
-    curl_multi_setopt(t->multi, CURLMOPT_MAXCONNECTS, (long)opt->max_connections);
+    t->share = curl_share_init(); /* for one thread: no locks */
+    if (t->share == NULL)
+        mem_fail_system("libcurl", "cannot share names");
+    curl_share_setopt(t->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_DNS);
     return t;
 }
 
@@ -466,15 +545,18 @@ void transport_close(struct transport *t)
         return;
     while (t->busy.next != &t->busy)
         transport_cancel(t, t->busy.next->call);
-    while (t->free != NULL) {
-        struct easy *e = t->free;
-        t->free = e->next;
-        easy_free(e);
+    for (int tls = 0; tls < 2; tls++) {
+        while (t->free[tls] != NULL) {
+            struct easy *e = t->free[tls];
+            t->free[tls] = e->next;
+            easy_free(e);
+        }
     }
-    curl_multi_cleanup(t->multi);
+    for (int i = 0; i < GROUPS; i++)
+        group_free(&t->groups[i]);
+    curl_share_cleanup(t->share);
     for (int fd = 0; fd < t->fd_count; fd++)
         forget_socket(t, fd);
-    loop_timer_free(t->timer);
     mem_free(t->by_fd);
     mem_free(t->ca_file);
     mem_free(t);

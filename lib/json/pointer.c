@@ -2,6 +2,8 @@
  * name while its ~0 and ~1 are undone, so that nothing needs to be copied. */
 #include "lib/json/pointer.h"
 
+#include <string.h>
+
 #include "lib/base/buf.h"
 #include "lib/json/scan.h"
 
@@ -107,25 +109,40 @@ static place next_item(const struct scan *s, place p)
     return scan_is(s, p, ',') ? scan_space(s, p + 1) : NULL;
 }
 
-/* p is at '{' or '['. Result: where the last matching member's value begins, or NULL. */
-static place find_member(struct scan *s, place p, struct span token)
+/* p is at '{'. The values of the last members that match the tokens; absent for those that are not
+ * there. Result: behind the object, or NULL. */
+static place find_members(struct scan *s, place p, const struct span *tokens, size_t n,
+                          struct span *found)
 {
-    place found = NULL;
     p = scan_space(s, p + 1);
-    while (p != NULL && scan_is(s, p, '"')) {
+    if (scan_is(s, p, '}'))
+        return p + 1;
+    for (;;) {
         struct span name = SPAN_NULL;
         /* scan_name leaves in s->escaped what it met in the name. */
         place value = scan_name(s, p, &name);
         if (value == NULL)
             return NULL;
-        if (name_matches(name, s->escaped, token))
-            found = value;
+        bool escaped = s->escaped;
         p = scan_value(s, value);
         if (p == NULL)
             return NULL;
-        p = next_item(s, p);
+        for (size_t i = 0; i < n; i++)
+            if (name_matches(name, escaped, tokens[i]))
+                found[i] = span_make(value, (size_t)(p - value));
+        p = scan_space(s, p);
+        if (scan_is(s, p, '}'))
+            return p + 1;
+        if (!scan_is(s, p, ','))
+            return scan_fail(s, p, "expected ',' or '}'");
+        p = scan_space(s, p + 1);
     }
-    return found;
+}
+
+static place find_member(struct scan *s, place p, struct span token)
+{
+    struct span found = SPAN_NULL;
+    return find_members(s, p, &token, 1, &found) == NULL ? NULL : (place)found.p;
 }
 
 static place find_element(struct scan *s, place p, struct span token)
@@ -144,11 +161,28 @@ static place find_element(struct scan *s, place p, struct span token)
     return p;
 }
 
+bool json_members_find(struct span object, const struct span *names, size_t n, struct span *ret)
+{
+    struct scan s;
+    struct post_limits limits = {.max_bytes = SIZE_MAX, .max_depth = SCAN_DEPTH_MAX};
+    struct error ignored;
+    for (size_t i = 0; i < n; i++)
+        ret[i] = SPAN_NULL;
+    if (scan_begin(&s, object, &limits, &ignored) != ST_OK)
+        return false;
+    place p = scan_space(&s, s.start);
+    if (!scan_is(&s, p, '{'))
+        return false;
+    p = find_members(&s, p, names, n, ret);
+    return p != NULL && scan_end(&s, p) != NULL;
+}
+
 struct span json_pointer_find(struct span text, const char *pointer)
 {
     struct scan s;
     struct post_limits limits = {.max_bytes = SIZE_MAX, .max_depth = SCAN_DEPTH_MAX};
-    if (!json_pointer_valid(pointer) || scan_begin(&s, text, &limits, NULL) != ST_OK)
+    if (text.p == NULL || !json_pointer_valid(pointer) ||
+        scan_begin(&s, text, &limits, NULL) != ST_OK)
         return SPAN_NULL;
     place p = scan_space(&s, s.start);
     while (p != NULL && *pointer != '\0') {

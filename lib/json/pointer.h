@@ -20,4 +20,9 @@ const json_t *json_pointer_get(const json_t *root, const char *pointer);
  * name the last one counts, as in a tree. */
 struct span json_pointer_find(struct span text, const char *pointer);
 
+/* Several members of one object, in one pass, each as json_pointer_find would find it; names hold
+ * neither '~' nor '/'. Here the text need not have been checked: false when it is no object or not
+ * JSON to its end. */
+bool json_members_find(struct span object, const struct span *names, size_t n, struct span *ret);
+
 #endif

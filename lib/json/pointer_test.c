@@ -122,6 +122,32 @@ static void of_equal_names_the_last_one_counts(void **state)
     assert_true(span_is(json_pointer_find(text, "/a"), "2"));
 }
 
+static void several_members_are_found_in_one_pass(void **state)
+{
+    (void)state;
+    static const struct span names[] = {{"a", 1}, {"b", 1}, {"c", 1}};
+    struct span found[3];
+    assert_true(
+        json_members_find(SPAN_LIT(" {\"c\":[1,{\"a\":2}],\"\\u0062\":{} , \"a\": 1,\"a\":\"x\"} "),
+                          names, 3, found));
+    assert_true(span_is(found[0], "\"x\"")); /* the last one */
+    assert_true(span_is(found[1], "{}"));
+    assert_true(span_is(found[2], "[1,{\"a\":2}]"));
+    static const char *const broken[] = {"",         "[1]",        "\"a\"",      "{",
+                                         "{\"a\":1", "{\"a\":1,}", "{\"a\":1}}", "{\"a\" 1}",
+                                         "{a:1}",    "{\"a\":1;}"};
+    for (size_t i = 0; i < sizeof broken / sizeof *broken; i++)
+        assert_false(json_members_find(span_of(broken[i]), names, 3, found));
+    static const char *const without[] = {"{}", " {\"d\":{\"a\":1}} "};
+    for (size_t i = 0; i < sizeof without / sizeof *without; i++) {
+        assert_true(json_members_find(span_of(without[i]), names, 3, found));
+        for (int k = 0; k < 3; k++)
+            assert_null(found[k].p);
+    }
+    assert_false(json_members_find(SPAN_NULL, names, 3, found));
+    assert_null(found[0].p);
+}
+
 static void broken_text_leads_nowhere(void **state)
 {
     (void)state;
@@ -199,6 +225,7 @@ int main(void)
         cmocka_unit_test(escaped_names_are_compared_as_what_they_mean),
         cmocka_unit_test(numbers_stay_as_they_are_written),
         cmocka_unit_test(of_equal_names_the_last_one_counts),
+        cmocka_unit_test(several_members_are_found_in_one_pass),
         cmocka_unit_test(broken_text_leads_nowhere),
         cmocka_unit_test(a_tree_is_written_compact_and_exact),
         cmocka_unit_test(values_are_compared_as_json_means_them),

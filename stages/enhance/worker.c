@@ -6,6 +6,8 @@
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
 
+enum { PATIENCE = 5 }; /* times the broker's usual interval; ms where it has none */
+
 /* --- events --- */
 
 static void on_assigned(void *arg, const struct position *pos, size_t n, uint32_t epoch)
@@ -150,6 +152,16 @@ static enum status open_writer(struct enhance *e, struct error *err)
     return writer_open(env->broker, &cfg, &e->writer, err);
 }
 
+/* Calls that are paid for take far longer than a commit, which costs as much as many calls. */
+static int64_t commit_interval_ms(const struct enhance *e)
+{
+    int64_t usual = broker_commit_interval_ms(e->w.env->broker);
+    bool said = e->w.env->broker_opt->commit_interval_ms > 0;
+    if (said || !enricher_is_paid(e->enricher))
+        return usual;
+    return usual > 0 ? PATIENCE * usual : PATIENCE;
+}
+
 static enum status enhance_open(struct worker *w, struct error *err)
 {
     struct enhance *e = (struct enhance *)w;
@@ -157,7 +169,6 @@ static enum status enhance_open(struct worker *w, struct error *err)
     e->opt = setup->opt;
     e->limits = (struct post_limits){.max_bytes = (size_t)e->opt->max_bytes,
                                      .max_depth = (int)e->opt->max_depth};
-    e->commit_interval_ns = broker_commit_interval_ms(w->env->broker) * 1000000;
     backoff_init(&e->retry, 5, 1000, (uint64_t)clock_mono_ns());
     e->more = loop_idle_new(w->loop, enhance_pump, e);
     e->commit_timer = loop_timer_new(w->loop, on_commit_time, e);
@@ -167,6 +178,7 @@ static enum status enhance_open(struct worker *w, struct error *err)
     if (setup->journal != NULL)
         e->gate = journal_gate_open(setup->journal, w->loop, on_gate, e);
     if (st == ST_OK) {
+        e->commit_interval_ns = commit_interval_ms(e) * 1000000;
         if (enricher_is_paid(e->enricher))
             spending_open(&e->spending, w->env->metrics, setup->engine,
                           w->index == 0 ? w->loop : NULL);

@@ -7,15 +7,17 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include <cmocka.h>
 
 #include "lib/base/mem.h"
 #include "lib/json/post.h"
 
-enum { MANY = 2000, WAIT_MS = 20000 };
+enum { MANY = 2000, FEW = 6, WAIT_MS = 20000, HOSTILE_KB_MAX = 96 << 10 };
 
 static const struct enricher_fixture *fixture;
+static const struct hostile_fixture *hostile;
 
 struct play {
     struct enrich_options opt;
@@ -92,7 +94,8 @@ static void prepare(struct play *p, struct asked *q, int number)
 static void submit(struct play *p, struct asked *q)
 {
     enum status st = enricher_submit(p->enricher, &q->ask);
-    assert_true(st == ST_OK || st == ST_AGAIN || st == ST_REJECT);
+    assert_true(st == ST_OK || st == ST_AGAIN || st == ST_REJECT ||
+                (st == ST_FATAL && hostile != NULL && hostile->stops));
     if (st == ST_AGAIN)
         return;
     assert_int_equal(q->ask.status, st);
@@ -273,4 +276,59 @@ int enricher_contract_run(const struct enricher_fixture *f)
     };
     fixture = f;
     return cmocka_run_group_tests_name(f->name, tests, NULL, NULL);
+}
+
+/* --- answerers that misbehave --- */
+
+static void check_hostile(const struct asked *q)
+{
+    if (q->ask.status != ST_FATAL) {
+        check_answer(q);
+        assert_true(q->ask.status == ST_REJECT || !hostile->refuses);
+        return;
+    }
+    assert_int_equal(q->told, 1);
+    assert_true(hostile->stops);
+    assert_true(q->ask.err->text[0] != '\0');
+}
+
+static void each_ask_ends_once_and_in_time(void **state)
+{
+    struct play *p = *state;
+    struct asked *qs = mem_array(FEW, sizeof *qs);
+    for (int i = 0; i < FEW; i++) {
+        prepare(p, &qs[i], i);
+        submit(p, &qs[i]);
+    }
+    wait_for(p, FEW);
+    for (int i = 0; i < FEW; i++) {
+        check_hostile(&qs[i]);
+        ask_fini(&qs[i].ask);
+    }
+    mem_free(qs);
+}
+
+static void it_takes_no_more_memory_than_a_reply_may(void **state)
+{
+    struct rusage before, after;
+    getrusage(RUSAGE_SELF, &before);
+    each_ask_ends_once_and_in_time(state);
+    getrusage(RUSAGE_SELF, &after);
+    if (after.ru_maxrss - before.ru_maxrss > HOSTILE_KB_MAX)
+        fail_msg("%ld kB more than before", after.ru_maxrss - before.ru_maxrss);
+}
+
+int enricher_hostile_run(const struct hostile_fixture *f)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(it_takes_no_more_memory_than_a_reply_may, play_setup,
+                                        play_teardown),
+        cmocka_unit_test_setup_teardown(closing_with_asks_in_flight_tells_nobody, play_setup,
+                                        play_teardown),
+    };
+    fixture = &f->base;
+    hostile = f;
+    int failed = cmocka_run_group_tests_name(f->base.name, tests, NULL, NULL);
+    hostile = NULL;
+    return failed;
 }

@@ -108,19 +108,72 @@ enrich() {
   grep -q "link-local" <<<"$output"
 }
 
-@test "the key stands in no output, log, metric or command line" {
-  llm --delay 200 --api-key canary-7731
-  export SLUICE_LLM_KEY=canary-7731
+@test "the key stands in no output, log, metric, file or command line" {
+  canary=canary-$$-$RANDOM # whoever runs this test beside us has another one
+  llm --delay 200 --api-key $canary
+  export SLUICE_LLM_KEY=$canary
+  trace=(--enricher openai --llm-url "$LLM" --log-level trace)
   "$SLUICE" config >config.log
-  posts 1 30 | "$SLUICE" source --from - --quiet
-  start "$SLUICE" enhance --enricher openai --llm-url "$LLM" --log-level trace --http 127.0.0.1:9467 2>enhance.log
+  "$SLUICE" config --json >config.json || true
+  posts 1 30 | "$SLUICE" source --from - --quiet --log-level trace 2>source.log
+  start "$SLUICE" enhance "${trace[@]}" --http 127.0.0.1:9467 --record tape.jsonl 2>enhance.log
   wait_for 10 curl -sf http://127.0.0.1:9467/readyz -o ready.log
-  curl -s http://127.0.0.1:9467/metrics >metrics.log
-  tr '\0' ' ' <"/proc/${PIDS[-1]}/cmdline" >cmdline.log
+  cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\0' '\n' | grep -v '^--api-key$' >cmdlines.log || true
   wait_for 20 eval '[ "$("$SLUICE" tap enhanced_posts --from start --count 1 | wc -l)" -eq 1 ]'
+  curl -s http://127.0.0.1:9467/metrics >metrics.log
   grep -q sluice_llm_calls_started_total metrics.log
-  run ! grep -l canary-7731 config.log enhance.log metrics.log cmdline.log
-  run ! grep -q canary-7731 sluice.db sluice.db-answers
+  kill -TERM "${PIDS[-1]}"
+  wait "${PIDS[-1]}"
+  "$SLUICE" tap enhanced_posts --from start --json >out.json
+  [ -s tape.jsonl ]
+  # The server has its key on its command line; nobody else may.
+  [ "$(grep -c $canary cmdlines.log)" -eq 1 ]
+  rm cmdlines.log
+  run ! grep -rl $canary .
+}
+
+@test "an endpoint that repeats a wrong key does not bring it into errors, logs or dead letters" {
+  llm --api-key right
+  export SLUICE_LLM_KEY=canary-7732
+  posts 1 3 >posts.jsonl
+  "$SLUICE" check --enricher openai --llm-url "$LLM" >check.log 2>&1 || [ $? -eq 77 ]
+  grep -q "Incorrect API key provided: Bearer \*\*\*\*" check.log
+  "$SLUICE" enrich --enricher openai --llm-url "$LLM" --log-level trace --dead dead.jsonl posts.jsonl >out.log 2>err.log || [ $? -eq 77 ]
+  run ! grep -rl canary-7732 .
+}
+
+@test "addresses of metadata services are refused by every name, unless allowed" {
+  posts 1 1 >posts.jsonl
+  for host in 169.254.169.254 169.254.170.2 100.100.100.200 '[fe80::1%25lo]' '[::ffff:169.254.169.254]' '[fd00:ec2::254]'; do
+    run -78 --separate-stderr "$SLUICE" enrich --enricher openai --llm-url "http://$host/v1" --llm-timeout 2s posts.jsonl
+    grep -q "allow-link-local" <<<"$stderr"
+    run -78 --separate-stderr "$SLUICE" enrich --enricher http --http-url "http://$host/{{id}}" posts.jsonl
+    grep -q "allow-link-local" <<<"$stderr"
+  done
+  # Allowed, it is called, and nothing answers there.
+  run -1 --separate-stderr "$SLUICE" enrich --enricher openai --llm-url 'http://[fe80::1%25lo]:9/v1' --allow-link-local --llm-connect-timeout 200ms --llm-deadline 500ms posts.jsonl
+  run ! grep -q "allow-link-local" <<<"$stderr"
+}
+
+@test "check says in words what is wrong with name, port, TLS, schema and time" {
+  check() { "$SLUICE" check --enricher openai "$@" 2>&1; }
+  run -69 check --llm-url http://no.such.host.invalid/v1
+  grep -q "DNS" <<<"$output"
+  run -69 check --llm-url http://127.0.0.1:1/v1
+  grep -q "nothing accepts a connection" <<<"$output"
+  llm
+  run -69 check --llm-url "${LLM/http:/https:}" --llm-connect-timeout 500ms
+  grep -q "TLS" <<<"$output"
+  script '{"error_rate":1,"error_status":400}'
+  run -78 check --llm-url "$LLM"
+  grep -q -- "--llm-format" <<<"$output"
+  script '{"error_rate":0,"mode":"not_json"}'
+  run check --llm-url "$LLM"
+  [ "$status" -ne 0 ]
+  grep -qi "schema\|JSON" <<<"$output"
+  script '{"mode":"hang"}'
+  run -69 check --llm-url "$LLM" --llm-timeout 300ms
+  grep -q "in time" <<<"$output"
 }
 
 @test "a budget lets posts pass, makes dead letters, and is never passed" {
@@ -156,6 +209,31 @@ enrich() {
   cmp first.jsonl second.jsonl
   echo '{"id":1,"text":"unheard"}' >other.jsonl
   run -78 enrich --replay tape.jsonl other.jsonl
+  # Or what is missing is asked, and only that.
+  rm port
+  llm
+  cat posts.jsonl other.jsonl | enrich --replay tape.jsonl --replay-missing ask >third.jsonl
+  [ "$(wc -l <third.jsonl)" -eq 41 ]
+  [ "$(stat_of calls)" -eq 1 ]
+}
+
+@test "a budget that is spent at a dear endpoint goes on at a cheaper one" {
+  llm --delay 2
+  posts 1 30 >posts.jsonl
+  "$SLUICE" enrich --enricher openai --llm-url "$LLM" --llm-url "$LLM" --llm-model dear --llm-model cheap --llm-price dear=100/100 --llm-price cheap=0/0 --llm-max-tokens 100 --llm-concurrency 1 --budget-run 0.5 --budget-action cheaper --no-answers posts.jsonl >out.jsonl 2>err.log
+  [ "$(jq -c 'select(.enrichment != null)' out.jsonl | wc -l)" -eq 30 ]
+  [ "$(stat_of calls)" -eq 30 ]
+  curl -s "${LLM%/v1}/last" | grep -q '"model":"cheap"'
+  grep -q "80 % is spent" err.log
+  run -78 "$SLUICE" enrich --enricher openai --llm-url "$LLM" --llm-price gpt-4o-mini=1/1 --llm-max-tokens 0 --budget-run 1 posts.jsonl
+  grep -q "llm-max-tokens" <<<"$output"
+}
+
+@test "a post does not outlive its deadline" {
+  llm --delay 2 --mode hang
+  posts 1 3 >posts.jsonl
+  run -1 --separate-stderr "$SLUICE" enrich --enricher openai --llm-url "$LLM" --llm-deadline 300ms posts.jsonl
+  [ "$(grep -c "no answer within 300 ms\|no complete answer in time" <<<"$stderr")" -ge 3 ]
 }
 
 @test "personal data is taken out of what leaves, not of the post" {

@@ -392,14 +392,23 @@ static void call_lookup(struct llm_service *service, const struct llm_request *r
     reply_accepted(service, mode, reply);
 }
 
+/* As OpenAI does, and gateways without its mask: the key that was given stands in the message. */
+static void refuse_key(struct llm_service *service, const struct llm_request *req,
+                       struct llm_reply *reply)
+{
+    char words[256];
+    snprintf(words, sizeof words, "Incorrect API key provided: %.*s.", (int)req->authorization.n,
+             req->authorization.p == NULL ? "" : req->authorization.p);
+    reply_error(service, reply, 401, "invalid_request_error", "invalid_api_key", words);
+}
+
 /* Whether key, JSON and model are right; else the reply says what is wrong. */
 static bool is_chat_valid(struct llm_service *service, const struct llm_request *req,
                           struct llm_reply *reply, struct llm_question *question)
 {
     struct error err = {0};
     if (!is_allowed(service, req)) {
-        reply_error(service, reply, 401, "invalid_request_error", "invalid_api_key",
-                    "Incorrect API key provided.");
+        refuse_key(service, req, reply);
         return false;
     }
     if (llm_question_parse(req->body, question, &err) != ST_OK) {
