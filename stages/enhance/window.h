@@ -30,9 +30,9 @@
 enum order { ORDER_PARTITION, ORDER_KEY, ORDER_NONE };
 enum slot_state {
     SLOT_ASKING,
-    SLOT_LEFT, /* its partition leaves, and it will not be asked about here any more */
+    SLOT_LEFT /* asked about by the next owner */,
     SLOT_DONE,
-    SLOT_DEAD,
+    SLOT_DEAD
 };
 
 struct slot {
