@@ -28,12 +28,7 @@
 #include "stages/enhance/step.h"
 
 enum order { ORDER_PARTITION, ORDER_KEY, ORDER_NONE };
-enum slot_state {
-    SLOT_ASKING,
-    SLOT_LEFT /* asked about by the next owner */,
-    SLOT_DONE,
-    SLOT_DEAD
-};
+enum slot_state { SLOT_ASKING, SLOT_LEFT, SLOT_DONE, SLOT_DEAD }; /* left: to the next owner */
 
 struct slot {
     struct record rec;
@@ -51,6 +46,11 @@ struct slot {
 
     struct step step; /* step.ask.err: why it is dead */
 };
+
+static inline bool slot_is_answered(const struct slot *slot)
+{
+    return slot->state >= SLOT_DONE;
+}
 
 /* Slots to be used again, newest first, so that a quiet stage touches few of them. */
 struct slot_pool {
@@ -118,11 +118,6 @@ static inline size_t window_room(const struct window *win)
 /* A new slot at the tail, as SLOT_ASKING; NULL when an earlier owner has done this post (give the
  * record back). There must be room. */
 struct slot *window_add(struct window *win, const struct record *rec);
-
-static inline bool slot_is_answered(const struct slot *slot)
-{
-    return slot->state == SLOT_DONE || slot->state == SLOT_DEAD;
-}
 
 /* The slot's state is SLOT_DONE or SLOT_DEAD now. */
 void window_answered(struct window *win, struct slot *slot);
