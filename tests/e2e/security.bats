@@ -113,6 +113,27 @@ acl() {
   fails 77 "enhanced_posts" as source sink --drain
 }
 
+@test "security: a limit that may not be read stops by name instead of sending again for ever" {
+  secure_setup
+  export SLUICE_RAW_TOPIC=raw_low SLUICE_ENHANCED_TOPIC=enhanced_low SLUICE_DEAD_TOPIC=dead_low
+  "$SLUICE" topics make --broker "$ADMIN" --partitions 1 >/dev/null
+  "$(dirname "$SLUICE")/kafka_admin" "$SECURE_KAFKA_BOOTSTRAP_SERVERS" set enhanced_low max.message.bytes 5000
+  acl --add --allow-principal User:enhance --operation Read --topic raw_low
+  acl --add --allow-principal User:enhance --operation Write --topic enhanced_low --topic dead_low
+  acl --add --allow-principal User:enhance --operation Read --group low
+  acl --add --allow-principal User:enhance --operation Write --transactional-id '*'
+  { posts 1 3; printf '{"id":4,"text":"%08000d"}\n' 0; posts 5 6; } >posts
+  "$SLUICE" source --broker "$ADMIN" --from posts --quiet
+  fails 78 "DESCRIBE_CONFIGS" as enhance enhance --drain --group low
+  acl --add --allow-principal User:enhance --operation DescribeConfigs --topic enhanced_low --topic dead_low
+  # What the aborted tries left behind looks like outputs until it is read.
+  fails 77 "holds outputs already" as enhance enhance --drain --group low
+  acl --add --allow-principal User:enhance --operation Read --topic enhanced_low
+  as enhance enhance --drain --group low
+  "$SLUICE" tap enhanced_low --broker "$ADMIN" --from start | ids | cmp - <(printf '%s\n' 1 2 3 5 6)
+  "$SLUICE" tap dead_low --broker "$ADMIN" --from start --json | grep -q output_too_large
+}
+
 @test "security: the Kafka password is in no argument, log, metric or printed configuration" {
   secure_setup
   posts 1 50 >posts

@@ -19,7 +19,8 @@ enum {
     FLUSH_SLICE_MS = 100,
     CALL_MS = 10000,
     REFENCE_WINDOW_MS = 300000,
-    FEW_RECORDS = 1000
+    FEW_RECORDS = 1000,
+    REFUSALS_MAX = 5
 };
 
 /* --- lanes --- */
@@ -265,6 +266,20 @@ static void learn_limits(struct kafka_writer *w)
     }
     for (int i = 0; changed && i < w->lane_count; i++)
         w->lanes[i].stale = true;
+    w->refusals = changed ? 0 : w->refusals + 1;
+}
+
+/* What is refused again and again although it is below the limits cannot be mended here. */
+static enum status give_up_refused(struct kafka_commit *c)
+{
+    if (c->writer->refusals < REFUSALS_MAX)
+        return c->st;
+    error_set(&c->err, ST_FATAL, ERR_CONFIG,
+              "kafka: records for '%s' are refused as too large, and its max.message.bytes cannot "
+              "be read, or is not what the brokers hold to: allow DESCRIBE_CONFIGS on the output "
+              "topics, or raise their limit to 1 MiB and more",
+              c->writer->topics[0]);
+    return ST_FATAL;
 }
 
 /* Sorts a transactional error: again, abort, or the end. NULL is ST_OK. */
@@ -467,6 +482,10 @@ void kafka_commit_work(struct job *job)
     struct kafka_commit *c = (struct kafka_commit *)job;
     struct kafka_writer *w = c->writer;
     c->st = w->transactional ? work_on_transaction(c) : work_on_batch(c);
-    if (c->st == ST_OK && !c->abort_only)
+    if (c->st == ST_OK && !c->abort_only) {
+        w->refusals = 0;
         c->st = check_partitions(w, &c->err);
+    }
+    if (c->st == ST_ABORT)
+        c->st = give_up_refused(c);
 }

@@ -95,6 +95,7 @@ struct kafka_writer {
     struct loop_timer *retry; /* after a full queue */
 
     int64_t refenced_ms[REFENCES_MAX]; /* runner: when our own time-out fenced us */
+    int refusals;                      /* runner: by limits that are as we knew them, in a row */
     int64_t checked_ms;                /* runner: when partition counts were last compared */
 };
 
