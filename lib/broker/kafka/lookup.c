@@ -214,9 +214,9 @@ static enum status read_first(struct filled *f, rd_kafka_t *rk, int p, struct er
         f->found = msg != NULL && msg->err == RD_KAFKA_RESP_ERR_NO_ERROR;
         at_end = msg != NULL && msg->err == RD_KAFKA_RESP_ERR__PARTITION_EOF;
         if (msg != NULL && msg->err == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED)
-            st = kafka_error(err, msg->err, NULL,
-                             "kafka: topic '%s': to see whether it holds outputs already",
-                             f->topic);
+            st =
+                kafka_error(err, msg->err, NULL,
+                            "kafka: topic '%s': to see whether it holds outputs already", f->topic);
         if (msg != NULL)
             rd_kafka_message_destroy(msg);
         if (st == ST_OK && !f->found && !at_end && clock_mono_ms() > deadline_ms)
