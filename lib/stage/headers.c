@@ -58,8 +58,8 @@ void headers_pass(struct headers *h, const struct record *rec, bool (*skip)(stru
     for (size_t i = 0; i < rec->header_count; i++) {
         struct span name = rec->headers[i].name;
         if (begins_with(name, SPAN_LIT("sluice-")) &&
-            (span_is(name, "sluice-src") || begins_with(name, SPAN_LIT("sluice-error-")) ||
-             (skip != NULL && skip(name))))
+            (span_is(name, "sluice-src") || span_is(name, "sluice-txn") ||
+             begins_with(name, SPAN_LIT("sluice-error-")) || (skip != NULL && skip(name))))
             continue;
         headers_add(h, name, rec->headers[i].value);
     }

@@ -32,8 +32,8 @@ void headers_reset(struct headers *h);
 void headers_add(struct headers *h, struct span name, struct span value);
 void headers_addf(struct headers *h, struct span name, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
-/* All headers of the record but `sluice-src`, `sluice-error-*`, and those `skip` says yes to (NULL:
- * none more). */
+/* All headers of the record but `sluice-src`, `sluice-txn`, `sluice-error-*`, and those `skip` says
+ * yes to (NULL: none more). */
 void headers_pass(struct headers *h, const struct record *rec, bool (*skip)(struct span name));
 
 /* sluice-src: TOPIC/PARTITION/OFFSET. */

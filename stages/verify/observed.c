@@ -15,6 +15,7 @@ struct sight {
     int64_t offset;
     uint64_t digest;
     int32_t partition;
+    bool gone; /* it is not there now */
 };
 
 struct log {
@@ -27,6 +28,7 @@ struct log {
 struct observed {
     struct log logs[OBSERVED_TOPICS];
     struct buf text;
+    bool misses;
 };
 
 /* --- reading the log --- */
@@ -69,6 +71,7 @@ static bool parse(struct span line, struct span *ret_topic, struct sight *ret)
         return false;
     ret->partition = (int32_t)partition;
     ret->digest = digest_bytes(0, line);
+    ret->gone = false;
     return true;
 }
 
@@ -159,7 +162,7 @@ void observed_begin(struct observed *o, int topic, const struct sweep *now)
 }
 
 /* What was seen and is not among the records that were read now. */
-static void miss(const struct log *log, const struct sight *sight, struct verdict *v)
+static void miss(struct observed *o, const struct log *log, struct sight *sight, struct verdict *v)
 {
     assert(log->now != NULL); /* observed_begin was called */
     const struct watermark *bounds =
@@ -167,8 +170,7 @@ static void miss(const struct log *log, const struct sight *sight, struct verdic
     if (bounds != NULL && (sight->offset >= bounds->end || sight->offset < bounds->start))
         v->of[I4].undecided++; /* written after verify had begun, or removed by retention */
     else
-        verdict_fail(v, I4, log->topic, sight->partition, sight->offset,
-                     "a reader saw it, and it is not there now");
+        sight->gone = o->misses = true;
 }
 
 /* Passed over: the log has records of this partition on both sides of it. */
@@ -184,7 +186,7 @@ void observed_record(struct observed *o, int topic, const struct record *rec, st
     struct log *log = &o->logs[topic];
     struct sight now = {.partition = rec->partition, .offset = rec->offset};
     for (; log->at < log->n && compare(&log->sights[log->at], &now) < 0; log->at++)
-        miss(log, &log->sights[log->at], v);
+        miss(o, log, &log->sights[log->at], v);
     if (log->at == log->n || compare(&log->sights[log->at], &now) != 0) {
         if (was_passed_over(log, &now))
             verdict_fail(v, I4, log->topic, now.partition, now.offset,
@@ -206,5 +208,35 @@ void observed_end(struct observed *o, int topic, struct verdict *v)
 {
     struct log *log = &o->logs[topic];
     for (; log->at < log->n; log->at++)
-        miss(log, &log->sights[log->at], v);
+        miss(o, log, &log->sights[log->at], v);
+}
+
+/* --- what is gone --- */
+
+bool observed_misses(const struct observed *o)
+{
+    return o->misses;
+}
+
+void observed_aborted(struct observed *o, int topic, const struct record *rec, struct verdict *v)
+{
+    struct log *log = &o->logs[topic];
+    struct sight key = {.partition = rec->partition, .offset = rec->offset};
+    struct sight *sight =
+        log->n == 0 ? NULL : bsearch(&key, log->sights, log->n, sizeof key, compare);
+    if (sight == NULL || !sight->gone)
+        return;
+    sight->gone = false;
+    verdict_fail(v, I4, log->topic, rec->partition, rec->offset,
+                 "a reader saw it, and it is not there now: its transaction was aborted");
+}
+
+void observed_judge(struct observed *o, struct verdict *v)
+{
+    for (int t = 0; t < OBSERVED_TOPICS; t++)
+        for (size_t i = 0; i < o->logs[t].n; i++)
+            if (o->logs[t].sights[i].gone)
+                verdict_fail(v, I4, o->logs[t].topic, o->logs[t].sights[i].partition,
+                             o->logs[t].sights[i].offset,
+                             "a reader saw it, and it is not there now");
 }
