@@ -228,15 +228,13 @@ enum status pipeline_wait(struct pipeline *p, struct stage *stage, struct error 
     return st;
 }
 
-enum status pipeline_drain(struct pipeline *p, const char *group, const char *topic,
-                           struct error *err)
+enum status pipeline_drain_to(struct pipeline *p, struct drain *d, struct error *err)
 {
-    struct drain d = {0};
     bool reached = false;
-    enum status st = drain_begin(&d, p->broker, group, topic, p->app->broker->timeout_ms, err);
+    enum status st = ST_OK;
     for (int wait_ms = DRAIN_POLL_MS; st == ST_OK && !reached && !pipeline_interrupted(p);) {
         announce(p);
-        st = drain_reached(&d, &reached, err);
+        st = drain_reached(d, &reached, err);
         if (st == ST_OK)
             st = first_failure(p, err);
         if (st != ST_OK || reached)
@@ -244,6 +242,16 @@ enum status pipeline_drain(struct pipeline *p, const char *group, const char *to
         life_wait(p->life, wait_ms);
         wait_ms = wait_ms * 5 / 4 + 1 < DRAIN_POLL_MAX_MS ? wait_ms * 5 / 4 + 1 : DRAIN_POLL_MAX_MS;
     }
+    return st;
+}
+
+enum status pipeline_drain(struct pipeline *p, const char *group, const char *topic,
+                           struct error *err)
+{
+    struct drain d = {0};
+    enum status st = drain_begin(&d, p->broker, group, topic, p->app->broker->timeout_ms, err);
+    if (st == ST_OK)
+        st = pipeline_drain_to(p, &d, err);
     drain_fini(&d);
     return st;
 }
