@@ -169,6 +169,7 @@ enum status kafka_lane_begin(struct kafka_writer *w, struct kafka_lane *lane, st
         return st;
     lane->begun = true;
     lane->begun_ms = clock_boot_ms();
+    POINT("kafka.txn.begun", w->topic_count > 0 ? w->topics[0] : "", -1, (int64_t)w->number);
     return ST_OK;
 }
 
