@@ -53,31 +53,44 @@ def records():
     yield from WHOLE
 
 
-def just_over(limit, kafka):
-    """By size: fits, fits but its output does not, does not fit."""
+def post_of(size):
     head, tail = b'{"id":1,"text":"x","v":"', b'"}'
+    return head + b"s" * (size - len(head) - len(tail)) + tail
 
-    def of(size):
-        return head + b"s" * (size - len(head) - len(tail)) + tail
-    yield "as large as a post may be" if not kafka else "1 MB", of(10**6 if kafka else limit), GOOD
-    if kafka:
-        yield "its output outgrows the topic", of(limit - 120), "output_too_large"
-    else:
-        yield "a byte more than a post may have", of(limit + 1), "post_too_large"
-        yield "4 MiB", of(4 << 20), "post_too_large"
+
+LARGE = [
+    ("as large as a post may be", post_of(1 << 20), GOOD),
+    ("a byte more than a post may have", post_of((1 << 20) + 1), "post_too_large"),
+    ("almost as large as the topic takes", post_of((4 << 20) - 120), "post_too_large"),
+]
 
 
 @fault("poison records", short={"sqlite": {}, "kafka": {}}, long={})
 def poison(w):
     begin(w, 0, partitions=1)
-    cases = list(records()) + list(just_over(1 << 20, w.kafka))
+    return feed_and_judge(w, list(records()) + LARGE)
+
+
+@fault("outputs that outgrow the topic", sqlite=False, short={}, long={})
+def outgrown(w):
+    """The raw topic takes the post, the enriched one is a little too large; so is its dead letter."""
+    begin(w, 0, partitions=1)
+    return feed_and_judge(w, [
+        ("fits", post_of((4 << 20) - 2000), GOOD),
+        ("its output does not fit", post_of((4 << 20) - 200), "output_too_large"),
+        ("nor does a letter with its value", post_of((4 << 20) - 120), "output_too_large"),
+    ], "--post-max-bytes", "8MiB")
+
+
+def feed_and_judge(w, cases, *args):
     sent = []
     for what, value, reason in cases:
         sent.append((what, value, reason))
         sent.append(("a post", b'{"id":1,"text":"between"}', GOOD))
     w.feed_bytes([(b"k", value) for _, value, _ in sent])
     w.tries = len(cases)
-    proc = w.enhance("one")
+    proc = w.enhance("one", *args)
+    w.drain_args = args
     found = w.verdict(decided=("I1", "I3", "I5"))
     expect("SIG" not in proc.text(), proc.tail())
     reasons = reasons_of(w)

@@ -272,12 +272,16 @@ class World:
                                records)
             return
         for key, value in records:
-            args = ["kcat", "-P", "-b", self.kafka.address, "-t", self.raw, "-p", "0", "-k",
-                    (key or b"").decode(), "-X", "message.max.bytes=2000000"]
+            args = ["kcat", "-P", "-b", self.kafka.address, "-t", self.raw, "-p", "0", "-X",
+                    "message.max.bytes=8000000"]
+            if not value:  # a line of a key and nothing
+                subprocess.run(args + ["-K", "\t"] + (["-Z"] if value is None else []),
+                               input=key + b"\t\n", check=True, timeout=30)
+                continue
             path = os.path.join(self.dir, "value")
             with open(path, "wb") as file:
-                file.write(value or b"")
-            subprocess.run(args + (["-Z"] if value is None else []) + [path], check=True, timeout=30)
+                file.write(value)
+            subprocess.run(args + ["-k", key.decode(), path], check=True, timeout=30)
 
     def make_topics(self, partitions=4):
         self.run("topics", "make", "--partitions", str(partitions))
