@@ -4,10 +4,9 @@
  *     CHAOS_SHIM=CALL:WHAT:N[-M][:NAME[:FLAG]][,...]
  *
  *     CALL  pwrite (write and pwritev too), fdatasync (fsync too), ftruncate, open, malloc, socket
- *     WHAT  kill (kill -9 before it), short (half is written, then kill -9), or an error: EIO ENOSPC EMFILE ENOMEM
- *     N-M   the N-th such call, to the M-th (N alone: only that one; N-: all from there on)
- *     NAME  only files whose path contains this
- *     FLAG  only while this file exists
+ *     WHAT  kill (kill -9 before it), short (half is written, then kill -9), or an error: EIO
+ * ENOSPC EMFILE ENOMEM N-M   the N-th such call, to the M-th (N alone: only that one; N-: all from
+ * there on) NAME  only files whose path contains this FLAG  only while this file exists
  *
  *     CHAOS_CLOCK=FILE   two int64: nanoseconds added to the wall clock, and to the boot-time clock
  *

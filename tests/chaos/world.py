@@ -226,6 +226,7 @@ class World:
         self.notes = []
         self.watchers = []
         self.procs = []
+        self.helpers = []  # servers that are needed until the end
         self.sent = 0
         self.drain_args = ()
 
@@ -271,17 +272,25 @@ class World:
                 db.executemany(f'INSERT INTO "{self.raw}/0"(timestamp, key, value) VALUES (1, ?, ?)',
                                records)
             return
-        for key, value in records:
-            args = ["kcat", "-P", "-b", self.kafka.address, "-t", self.raw, "-p", "0", "-X",
-                    "message.max.bytes=8000000"]
-            if not value:  # a line of a key and nothing
-                subprocess.run(args + ["-K", "\t"] + (["-Z"] if value is None else []),
-                               input=key + b"\t\n", check=True, timeout=30)
+        args = ["kcat", "-P", "-b", self.kafka.address, "-t", self.raw, "-p", "0", "-X",
+                "message.max.bytes=8000000"]
+        files = []
+
+        def send_files():
+            if files:
+                subprocess.run(args + ["-k", "k"] + files, check=True, timeout=60)
+            files.clear()
+
+        for i, (key, value) in enumerate(records):
+            if value:
+                files.append(os.path.join(self.dir, f"value{i}"))
+                with open(files[-1], "wb") as file:
+                    file.write(value)
                 continue
-            path = os.path.join(self.dir, "value")
-            with open(path, "wb") as file:
-                file.write(value)
-            subprocess.run(args + ["-k", key.decode(), path], check=True, timeout=30)
+            send_files()
+            subprocess.run(args + ["-K", "\t"] + (["-Z"] if value is None else []),
+                           input=key + b"\t\n", check=True, timeout=30)
+        send_files()
 
     def make_topics(self, partitions=4):
         self.run("topics", "make", "--partitions", str(partitions))
@@ -423,7 +432,7 @@ class World:
         return found
 
     def close(self, failed):
-        for proc in self.procs + [w.proc for w in self.watchers]:
+        for proc in self.procs + self.helpers + [w.proc for w in self.watchers]:
             if proc.alive():
                 proc.kill()
         if not failed and not self.keep:
