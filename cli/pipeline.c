@@ -258,12 +258,19 @@ enum status pipeline_drain(struct pipeline *p, const char *group, const char *to
 
 /* --- stop --- */
 
+/* A stage that has failed drains nothing. It may still hang: librdkafka 2.0.2 does not come back
+ * from rd_kafka_destroy when a topic was deleted meanwhile. Then its failure is what is reported.
+ */
 static enum status stop_one(struct pipeline *p, struct stage *stage, struct error *err)
 {
-    int64_t deadline = clock_mono_ms() + p->app->stage->drain_timeout_ms + STOP_GRACE_MS;
+    bool failed = stage_result(stage, err) != ST_OK;
+    int64_t drain_ms = failed ? 0 : p->app->stage->drain_timeout_ms;
+    int64_t deadline = clock_mono_ms() + drain_ms + STOP_GRACE_MS;
     stage_stop(stage);
     while (!stage_ended(stage)) {
         int64_t left = deadline - clock_mono_ms();
+        if (left <= 0 && stage_result(stage, err) != ST_OK)
+            return ST_FATAL;
         if (left <= 0)
             return error_set(
                 err, ST_FATAL, ERR_TEMPORARY,

@@ -91,8 +91,7 @@ static enum status run_sink_redrive(struct app *app, struct error *err)
     struct pipeline p = {0};
     struct drain d = {0};
     char *group = mem_printf("%s.redrive", app->sink->group);
-    enum status st =
-        pipeline_open(&p, app, app->command->name, PORT_SINK, TOPIC_DEAD, false, err);
+    enum status st = pipeline_open(&p, app, app->command->name, PORT_SINK, TOPIC_DEAD, false, err);
     d.group = group;
     if (st == ST_OK)
         st = put_letters(&p, &d, err);

@@ -265,6 +265,15 @@ class World:
             return None
         return self.start(f"source-{self.sent}", "source", "--from", path, "--rate", str(rate))
 
+    def feed_again(self, count, seconds=60):
+        """As soon as the broker takes them."""
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                return self.feed(count)
+            except Broken:
+                expect(time.monotonic() < deadline, "no source gets through")
+
     def feed_bytes(self, records):
         """(key, value) pairs straight into partition 0 of the raw topic, as no source would."""
         if not self.kafka:
