@@ -149,8 +149,7 @@ def run(args, seed, shared, say):
             if error:
                 raise error
             found = s.judge(args.soak)
-            say("ok  ", text := s.w.notes[-1], f"{found[0]} records, lost {found[1]}, repeated {found[2]}")
-            del text
+            say("ok  ", s.w.notes[-1], f"- {found[0]} records, lost {found[1]}, repeated {found[2]}")
         except world.Broken as why:
             result["state"] = "FAILED"
             say("FAIL soak:", why, "logs in", s.w.dir)

@@ -386,14 +386,14 @@ static enum status end_transaction(struct kafka_commit *c, int64_t deadline_ms)
     return st;
 }
 
-/* Positions may go before the last records are delivered: what fails aborts both. With few records
- * the two then share their way to the broker; with many the next lane waits for the flush. */
 static enum status flush_or_abort(struct kafka_commit *c)
 {
     enum status st = flush(c);
     return st == ST_ABORT ? abort_lane(c) : st;
 }
 
+/* Positions may go before the last records are delivered: what fails aborts both. With few records
+ * the two then share their way to the broker; with many the next lane waits for the flush. */
 static enum status commit_transaction(struct kafka_commit *c)
 {
     int64_t deadline_ms = clock_mono_ms() + c->writer->kafka->timeout_ms;
