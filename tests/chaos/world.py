@@ -215,6 +215,8 @@ class World:
         self.env.update(SLUICE_BROKER=self.url, SLUICE_RAW_TOPIC=self.raw,
                         SLUICE_ENHANCED_TOPIC=self.enhanced, SLUICE_DEAD_TOPIC=self.dead,
                         SLUICE_GROUP=self.group, SLUICE_SINK_GROUP=self.sink_group,
+                        SLUICE_ANSWERS_TOPIC=f"answers-{mark}",
+                        SLUICE_POSITIONS_TOPIC=f"positions-{mark}",
                         SLUICE_SESSION_TIMEOUT=f"{SESSION_S}s", SLUICE_QUIET="true",
                         SLUICE_STATE_DIR=self.dir + "/state", SLUICE_PARTITIONS="4",
                         LC_ALL="C.UTF-8")
@@ -318,7 +320,9 @@ class World:
         return len(self.watchers[0].seen)
 
     def advance(self, count, seconds=60):
-        """Until so many more outputs were seen."""
+        """Until so many more outputs were seen; sends posts when there may be too few left."""
+        if self.sent - self.progress() < 2 * count:
+            self.feed(4 * count)
         wanted = self.progress() + count
         until(seconds, f"{count} more outputs", lambda: self.progress() >= wanted)
 
