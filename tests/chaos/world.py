@@ -308,8 +308,10 @@ class World:
 
     def watch(self):
         self.watchers = [Watcher(self, topic) for topic in (self.enhanced, self.dead)]
-        if self.kafka:  # positioned: an empty topic has no record that would tell
-            time.sleep(1)
+        # Positioned: an empty topic has no record that would tell.
+        for watcher in self.watchers:
+            until(30, "the reader", lambda w=watcher: len(os.listdir(f"/proc/{w.proc.pid}/fd")) > 8)
+        time.sleep(1)
 
     def db(self):
         return os.path.join(self.dir, "broker.db")
