@@ -228,15 +228,13 @@ enum status pipeline_wait(struct pipeline *p, struct stage *stage, struct error 
     return st;
 }
 
-enum status pipeline_drain(struct pipeline *p, const char *group, const char *topic,
-                           struct error *err)
+enum status pipeline_drain_to(struct pipeline *p, struct drain *d, struct error *err)
 {
-    struct drain d = {0};
     bool reached = false;
-    enum status st = drain_begin(&d, p->broker, group, topic, p->app->broker->timeout_ms, err);
+    enum status st = ST_OK;
     for (int wait_ms = DRAIN_POLL_MS; st == ST_OK && !reached && !pipeline_interrupted(p);) {
         announce(p);
-        st = drain_reached(&d, &reached, err);
+        st = drain_reached(d, &reached, err);
         if (st == ST_OK)
             st = first_failure(p, err);
         if (st != ST_OK || reached)
@@ -244,18 +242,35 @@ enum status pipeline_drain(struct pipeline *p, const char *group, const char *to
         life_wait(p->life, wait_ms);
         wait_ms = wait_ms * 5 / 4 + 1 < DRAIN_POLL_MAX_MS ? wait_ms * 5 / 4 + 1 : DRAIN_POLL_MAX_MS;
     }
+    return st;
+}
+
+enum status pipeline_drain(struct pipeline *p, const char *group, const char *topic,
+                           struct error *err)
+{
+    struct drain d = {0};
+    enum status st = drain_begin(&d, p->broker, group, topic, p->app->broker->timeout_ms, err);
+    if (st == ST_OK)
+        st = pipeline_drain_to(p, &d, err);
     drain_fini(&d);
     return st;
 }
 
 /* --- stop --- */
 
+/* A stage that has failed drains nothing. It may still hang: librdkafka 2.0.2 does not come back
+ * from rd_kafka_destroy when a topic was deleted meanwhile. Then its failure is what is reported.
+ */
 static enum status stop_one(struct pipeline *p, struct stage *stage, struct error *err)
 {
-    int64_t deadline = clock_mono_ms() + p->app->stage->drain_timeout_ms + STOP_GRACE_MS;
+    bool failed = stage_result(stage, err) != ST_OK;
+    int64_t drain_ms = failed ? 0 : p->app->stage->drain_timeout_ms;
+    int64_t deadline = clock_mono_ms() + drain_ms + STOP_GRACE_MS;
     stage_stop(stage);
     while (!stage_ended(stage)) {
         int64_t left = deadline - clock_mono_ms();
+        if (left <= 0 && stage_result(stage, err) != ST_OK)
+            return ST_FATAL;
         if (left <= 0)
             return error_set(
                 err, ST_FATAL, ERR_TEMPORARY,

@@ -72,6 +72,9 @@ enum status pipeline_wait(struct pipeline *p, struct stage *stage, struct error 
 enum status pipeline_drain(struct pipeline *p, const char *group, const char *topic,
                            struct error *err) MUST_CHECK;
 
+/* The same until the group of a drain that has begun stands at its ends. */
+enum status pipeline_drain_to(struct pipeline *p, struct drain *d, struct error *err) MUST_CHECK;
+
 /* Stops the stages in the order of the flow (what is upstream first) and waits for their end. The
  * result is the first failure of any stage. */
 enum status pipeline_stop(struct pipeline *p, struct error *err) MUST_CHECK;

@@ -33,7 +33,7 @@ static void inject(void)
     if (strcmp(fault.action, "kill") == 0)
         kill(getpid(), SIGKILL);
     else if (strcmp(fault.action, "stop") == 0)
-        kill(getpid(), SIGSTOP);
+        raise(SIGSTOP); /* this thread, or it would go on for a while */
     else if (strcmp(fault.action, "exit") == 0)
         _exit(70);
 }

@@ -214,6 +214,7 @@ struct reader_config {
     int worker;                   /* number of the worker within the process */
     const struct position *start; /* without a group: where to begin; borrowed for the call */
     size_t start_count;
+    bool uncommitted; /* without a group: also records of open and aborted transactions */
 
     /* What a group without any position means: with `guard_topic` set and not empty, positions
      * were lost, and starting over would repeat outputs: stop, unless on_missing says otherwise.

@@ -58,8 +58,8 @@ void headers_pass(struct headers *h, const struct record *rec, bool (*skip)(stru
     for (size_t i = 0; i < rec->header_count; i++) {
         struct span name = rec->headers[i].name;
         if (begins_with(name, SPAN_LIT("sluice-")) &&
-            (span_is(name, "sluice-src") || begins_with(name, SPAN_LIT("sluice-error-")) ||
-             (skip != NULL && skip(name))))
+            (span_is(name, "sluice-src") || span_is(name, "sluice-txn") ||
+             begins_with(name, SPAN_LIT("sluice-error-")) || (skip != NULL && skip(name))))
             continue;
         headers_add(h, name, rec->headers[i].value);
     }
@@ -96,6 +96,8 @@ void headers_add_letter(struct headers *h, const struct letter *l)
     headers_addf(h, SPAN_LIT("sluice-error-message"), "%s", l->message);
     headers_addf(h, SPAN_LIT("sluice-error-stage"), "%s", l->stage);
     headers_addf(h, SPAN_LIT("sluice-error-topic"), "%s", l->topic);
+    if (l->group != NULL)
+        headers_add(h, SPAN_LIT("sluice-error-group"), span_of(l->group));
     headers_addf(h, SPAN_LIT("sluice-error-partition"), "%d", (int)l->partition);
     headers_addf(h, SPAN_LIT("sluice-error-offset"), "%lld", (long long)l->offset);
     headers_addf(h, SPAN_LIT("sluice-error-attempts"), "%d", l->attempts);
@@ -162,6 +164,7 @@ void headers_read_letter(const struct record *rec, struct letter_view *ret)
         .message = headers_find(rec, "sluice-error-message"),
         .stage = headers_find(rec, "sluice-error-stage"),
         .topic = headers_find(rec, "sluice-error-topic"),
+        .group = headers_find(rec, "sluice-error-group"),
         .partition = partition > INT32_MAX ? -1 : (int32_t)partition,
         .offset = headers_find_int(rec, "sluice-error-offset", -1),
         .bare = headers_find(rec, "sluice-error-truncated").p != NULL,

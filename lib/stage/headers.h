@@ -17,6 +17,7 @@ struct headers {
 struct letter {
     enum reason reason;
     const char *message, *stage, *topic;
+    const char *group; /* whose letter it is, where a stage has several groups; or NULL */
     int32_t partition; /* -1: none */
     int64_t offset;
     int attempts;
@@ -32,8 +33,8 @@ void headers_reset(struct headers *h);
 void headers_add(struct headers *h, struct span name, struct span value);
 void headers_addf(struct headers *h, struct span name, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
-/* All headers of the record but `sluice-src`, `sluice-error-*`, and those `skip` says yes to (NULL:
- * none more). */
+/* All headers of the record but `sluice-src`, `sluice-txn`, `sluice-error-*`, and those `skip` says
+ * yes to (NULL: none more). */
 void headers_pass(struct headers *h, const struct record *rec, bool (*skip)(struct span name));
 
 /* sluice-src: TOPIC/PARTITION/OFFSET. */
@@ -55,7 +56,7 @@ bool origin_parse(struct span s, struct origin *ret);
 /* The same read back from a dead letter; spans are the record's, absent when a header is not there.
  */
 struct letter_view {
-    struct span reason, message, stage, topic;
+    struct span reason, message, stage, topic, group;
     int32_t partition; /* -1: none */
     int64_t offset;
     bool bare;

@@ -183,6 +183,7 @@ static enum status read_all(struct run *r, struct error *err)
                                 .start = r->at,
                                 .start_count = (size_t)r->sweep->count,
                                 .instance = "sweep",
+                                .uncommitted = r->sweep->uncommitted,
                                 .events = {.arg = r,
                                            .assigned = on_assigned,
                                            .revoking = on_partitions,

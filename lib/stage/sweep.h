@@ -15,6 +15,7 @@ struct sweep {
     const char *topic;     /* borrowed */
     struct watermark *log; /* of each partition; `start` and `end` may be narrowed before a run */
     int32_t count;
+    bool uncommitted; /* also what aborted transactions have left there (no broker but Kafka has) */
 };
 
 /* ERR_CONFIG: no such topic. ERR_TEMPORARY: a transaction stays open beyond timeout_ms. A zeroed

@@ -52,10 +52,12 @@ static void ask_about(struct enhance *e, struct slot *slot)
         slot->rec.header_count > 0 && headers_find(&slot->rec, "sluice-redrive").p != NULL;
     enum status st =
         step_begin(&slot->step, e->enricher, slot->rec.value, &e->limits, on_answer, slot);
-    if (st == ST_AGAIN)
-        slot->win->asking++;
-    else
+    if (st != ST_AGAIN) {
         answered(e, slot, st);
+        return;
+    }
+    slot->win->asking++;
+    POINT("enhance.asked", e->w.env->opt->raw_topic, slot->rec.partition, slot->rec.offset);
 }
 
 static void take_record(struct enhance *e, struct window *win, struct record *rec)

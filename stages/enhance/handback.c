@@ -36,6 +36,10 @@ static enum status open_window(struct enhance *e, const struct position *pos, ui
     e->wins[p] =
         window_new(e, &e->pool, (enum order)e->opt->order, p, epoch, (size_t)e->opt->window_posts);
     enum status st = window_restore(e->wins[p], pos->offset, pos->metadata, err);
+    /* A position that was not committed but chosen must be: partitions that come by no record
+     * would else begin at their start next time, as new ones of a known topic do. */
+    if (e->w.env->broker_opt->on_missing_position == MISSING_LATEST)
+        e->wins[p]->position = -1;
     if (st != ST_OK)
         error_prefix(err,
                      "group '%s' at %s/%d: a newer sluice or another program has committed there; "

@@ -100,7 +100,7 @@ static bool take(struct redrive *r)
 
 static bool is_our_header(struct span name)
 {
-    return span_is(name, "sluice-redrive") || span_is(name, "sluice-txn");
+    return span_is(name, "sluice-redrive");
 }
 
 static int topic_index(const struct redrive *r, struct span topic)

@@ -3,10 +3,14 @@
  * past the last record that was put.
  *
  * Ensures: a position is committed only after the store was flushed; what the store refuses is in
- * the dead letters before the position passes it. */
+ * the dead letters before the position passes it.
+ *
+ * With setup->letters the same way is gone by this sink's dead letters, up to the ends that they
+ * had at start: one that is refused again is a new letter, behind them. */
 #include "stages/sink/sink.h"
 
 #include <assert.h>
+#include <stdio.h>
 
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
@@ -15,10 +19,11 @@
 #include "lib/stage/headers.h"
 #include "stages/sink/store.h"
 
-enum { TAKE_MAX = 256, TAKE_BYTES = 4 << 20, TAKE_ROUNDS = 8 };
+enum { TOPIC_NAME_MAX = 256, TAKE_MAX = 256, TAKE_BYTES = 4 << 20, TAKE_ROUNDS = 8 };
 
 struct part {
     bool ours, dry, revoking;
+    bool closed;    /* the end of the letters is reached */
     int64_t next;   /* one past the last record put */
     int64_t handed; /* the position in the last batch handed over */
 };
@@ -49,23 +54,74 @@ static void schedule(struct sink *s)
     loop_idle_start(s->more);
 }
 
+/* --- which records --- */
+
+static const char *topic_of(const struct sink *s)
+{
+    const struct stage_options *opt = s->w.env->opt;
+    return s->setup->letters != NULL ? opt->dead_topic : opt->enhanced_topic;
+}
+
+static const char *group_of(const struct sink *s)
+{
+    return s->setup->letters != NULL ? s->setup->letters->group : s->setup->opt->group;
+}
+
+/* Where the letters end; INT64_MAX for enriched posts. */
+static int64_t end_of(const struct sink *s, int32_t partition)
+{
+    const struct drain *letters = s->setup->letters;
+    if (letters == NULL)
+        return INT64_MAX;
+    return partition < letters->count ? letters->ends[partition].end : 0;
+}
+
+/* Letters of other stages and other sinks are passed by, and those without their value. */
+static bool is_wanted(const struct sink *s, const struct record *rec)
+{
+    struct letter_view letter;
+    if (s->setup->letters == NULL)
+        return true;
+    headers_read_letter(rec, &letter);
+    return span_is(letter.stage, "sink") && !letter.bare &&
+           (letter.group.p == NULL || span_is(letter.group, s->setup->opt->group));
+}
+
 /* --- take and put --- */
+
+/* Where the record was read first: a letter that is refused again says so too. */
+static void fill_place(const struct sink *s, const struct record *rec, struct letter *ret,
+                       char topic[TOPIC_NAME_MAX])
+{
+    struct letter_view old;
+    snprintf(topic, TOPIC_NAME_MAX, "%s", s->w.env->opt->enhanced_topic);
+    ret->topic = topic;
+    ret->partition = rec->partition;
+    ret->offset = rec->offset;
+    if (s->setup->letters == NULL)
+        return;
+    headers_read_letter(rec, &old);
+    snprintf(topic, TOPIC_NAME_MAX, "%.*s", (int)old.topic.n,
+             old.topic.p == NULL ? "" : old.topic.p);
+    ret->partition = old.partition;
+    ret->offset = old.offset;
+}
 
 /* A record that the store will never take, and with it (in one commit) its position. False: the
  * writer has no room yet, the record is to be read again. */
 static bool refuse(struct sink *s, const struct record *rec, const struct error *why)
 {
-    const char *topic = s->w.env->opt->enhanced_topic;
+    char topic[TOPIC_NAME_MAX];
+    struct letter letter = {.reason = why->reason,
+                            .message = why->text,
+                            .stage = "sink",
+                            .group = s->setup->opt->group};
     struct error err;
+    fill_place(s, rec, &letter, topic);
     headers_reset(&s->headers);
     headers_pass(&s->headers, rec, NULL);
-    headers_add_source(&s->headers, topic, rec->partition, rec->offset);
-    headers_add_letter(&s->headers, &(struct letter){.reason = why->reason,
-                                                     .message = why->text,
-                                                     .stage = "sink",
-                                                     .topic = topic,
-                                                     .partition = rec->partition,
-                                                     .offset = rec->offset});
+    headers_add_source(&s->headers, topic, letter.partition, letter.offset);
+    headers_add_letter(&s->headers, &letter);
     struct out out = {.key = rec->key,
                       .value = rec->value,
                       .headers = s->headers.items,
@@ -83,6 +139,7 @@ static bool refuse(struct sink *s, const struct record *rec, const struct error 
     if (st == ST_OK) {
         s->letters++;
         counter_add(s->dead, 1);
+        atomic_fetch_add(&s->setup->tally->refused, 1);
     }
     return st == ST_OK;
 }
@@ -108,16 +165,17 @@ static bool put(struct sink *s)
     int64_t now_us = clock_wall_us();
     for (; s->at < s->n; s->at++) {
         const struct record *rec = &s->recs[s->at];
-        enum status st = s->store->put(s->store_ctx, rec, &err);
+        bool wanted = is_wanted(s, rec);
+        enum status st = wanted ? s->store->put(s->store_ctx, rec, &err) : ST_OK;
         if (st == ST_REJECT && !refuse(s, rec, &err))
             return false;
-        if (st == ST_OK)
+        if (st == ST_OK && wanted)
             count(s, rec, now_us);
-        else if (st != ST_REJECT) {
+        else if (st != ST_OK && st != ST_REJECT) {
             worker_fail(&s->w, &err);
             return false;
         }
-        POINT("sink.put", s->w.env->opt->enhanced_topic, rec->partition, rec->offset);
+        POINT("sink.put", topic_of(s), rec->partition, rec->offset);
         s->parts[rec->partition].next = rec->offset + 1;
     }
     reader_release(s->reader, s->recs, s->n);
@@ -125,11 +183,23 @@ static bool put(struct sink *s)
     return true;
 }
 
+/* What lies behind the end of the letters is given back unread. */
+static void cut_off(struct sink *s, int32_t partition)
+{
+    int64_t end = end_of(s, partition);
+    size_t keep = s->n;
+    while (keep > 0 && s->recs[keep - 1].offset >= end)
+        keep--;
+    reader_release(s->reader, &s->recs[keep], s->n - keep);
+    s->parts[partition].closed = keep < s->n;
+    s->n = keep;
+}
+
 static bool take_some(struct sink *s, int32_t partition)
 {
     struct part *part = &s->parts[partition];
     struct error err;
-    if (!part->ours || part->dry || part->revoking)
+    if (!part->ours || part->dry || part->revoking || part->closed)
         return false;
     enum status st = reader_poll(s->reader, partition, s->recs, TAKE_MAX, TAKE_BYTES, &s->n, &err);
     if (st == ST_AGAIN)
@@ -138,6 +208,7 @@ static bool take_some(struct sink *s, int32_t partition)
         worker_fail(&s->w, &err);
     if (st != ST_OK)
         return false;
+    cut_off(s, partition);
     counter_add(s->in, s->n);
     return put(s);
 }
@@ -168,6 +239,8 @@ static void commit(struct sink *s)
     for (int32_t i = 0; i < s->part_count; i++) {
         struct part *part = &s->parts[i];
         int64_t read_to = part->ours && s->n == 0 ? reader_position(s->reader, i) : -1;
+        if (read_to > end_of(s, i))
+            read_to = end_of(s, i);
         if (read_to > part->next)
             part->next = read_to;
         if (!part->ours || part->next <= part->handed)
@@ -182,7 +255,7 @@ static void commit(struct sink *s)
     if (writer_commit(s->writer, s->positions, n, &number, &err) != ST_OK)
         worker_fail(&s->w, &err);
     else
-        POINT("sink.handed", s->w.env->opt->enhanced_topic, -1, (int64_t)number);
+        POINT("sink.handed", topic_of(s), -1, (int64_t)number);
 }
 
 static bool settled(const struct sink *s)
@@ -233,8 +306,8 @@ static void grow(struct sink *s, int32_t n)
     s->positions = mem_realloc(s->positions, (size_t)n * sizeof *s->positions);
     s->lag = mem_realloc(s->lag, (size_t)n * sizeof(struct gauge *));
     for (int32_t i = s->part_count; i < n; i++) {
-        char *labels = mem_printf("stage=\"sink\",topic=\"%s\",partition=\"%d\"",
-                                  s->w.env->opt->enhanced_topic, (int)i);
+        char *labels =
+            mem_printf("stage=\"sink\",topic=\"%s\",partition=\"%d\"", topic_of(s), (int)i);
         s->parts[i] = (struct part){0};
         s->lag[i] = metrics_gauge(s->w.env->metrics, "sluice_lag", labels,
                                   "Records between the committed position and the log's end");
@@ -302,7 +375,7 @@ static void on_failed(void *arg, const struct error *err)
 static void on_committed(void *arg, uint64_t number)
 {
     struct sink *s = arg;
-    POINT("sink.committed", s->w.env->opt->enhanced_topic, -1, (int64_t)number);
+    POINT("sink.committed", topic_of(s), -1, (int64_t)number);
     if (writer_idle(s->writer))
         s->letters = 0;
     counter_add(s->commits, 1);
@@ -355,8 +428,8 @@ static enum status open_broker(struct sink *s, struct error *err)
     const struct stage_env *env = s->w.env;
     struct reader_config in = {
         .loop = s->w.loop,
-        .topic = env->opt->enhanced_topic,
-        .group = s->setup->opt->group,
+        .topic = topic_of(s),
+        .group = group_of(s),
         .instance = env->instance,
         .worker = s->w.index,
         .events = {.arg = s,
@@ -377,7 +450,7 @@ static enum status open_broker(struct sink *s, struct error *err)
         .topic_count = 1,
         .delivery = AT_LEAST_ONCE,
         .instance = env->instance,
-        .group = s->setup->opt->group,
+        .group = group_of(s),
         .worker = s->w.index,
         .events = {.arg = s,
                    .committed = on_committed,

@@ -15,6 +15,8 @@ struct sight {
     int64_t offset;
     uint64_t digest;
     int32_t partition;
+    bool gone; /* it is not there now */
+    bool cut;  /* its line was too long: only its place is known */
 };
 
 struct log {
@@ -27,6 +29,7 @@ struct log {
 struct observed {
     struct log logs[OBSERVED_TOPICS];
     struct buf text;
+    bool misses;
 };
 
 /* --- reading the log --- */
@@ -51,8 +54,8 @@ static bool take_number(struct span *s, int64_t *ret)
     return n > 0;
 }
 
-/* What tap begins a line with: topic, partition, offset, in that order. */
-static bool parse(struct span line, struct span *ret_topic, struct sight *ret)
+/* What tap begins a line with: topic, partition, offset, in that order. `cut`: without its end. */
+static bool parse(struct span line, bool cut, struct span *ret_topic, struct sight *ret)
 {
     struct span s = line;
     int64_t partition;
@@ -65,10 +68,12 @@ static bool parse(struct span line, struct span *ret_topic, struct sight *ret)
     s = span_make(quote + 1, s.n - ret_topic->n - 1);
     if (!skip_word(&s, ",\"partition\":") || !take_number(&s, &partition) ||
         !skip_word(&s, ",\"offset\":") || !take_number(&s, &ret->offset) ||
-        line.p[line.n - 1] != '}')
+        (!cut && line.p[line.n - 1] != '}'))
         return false;
     ret->partition = (int32_t)partition;
     ret->digest = digest_bytes(0, line);
+    ret->gone = false;
+    ret->cut = cut;
     return true;
 }
 
@@ -96,9 +101,10 @@ static enum status read_lines(struct observed *o, struct lines *lines, const cha
     struct sight sight;
     int64_t number = 0, bad = 0;
     enum line_result res;
-    while ((res = lines_next(lines, &line, err)) == LINE_READ && bad == 0) {
+    while (((res = lines_next(lines, &line, err)) == LINE_READ || res == LINE_TOO_LONG) &&
+           bad == 0) {
         number++;
-        if (!parse(line, &topic, &sight))
+        if (!parse(line, res == LINE_TOO_LONG, &topic, &sight))
             bad = number;
         for (int t = 0; t < OBSERVED_TOPICS && bad == 0; t++)
             if (span_is(topic, o->logs[t].topic))
@@ -159,7 +165,7 @@ void observed_begin(struct observed *o, int topic, const struct sweep *now)
 }
 
 /* What was seen and is not among the records that were read now. */
-static void miss(const struct log *log, const struct sight *sight, struct verdict *v)
+static void miss(struct observed *o, const struct log *log, struct sight *sight, struct verdict *v)
 {
     assert(log->now != NULL); /* observed_begin was called */
     const struct watermark *bounds =
@@ -167,8 +173,7 @@ static void miss(const struct log *log, const struct sight *sight, struct verdic
     if (bounds != NULL && (sight->offset >= bounds->end || sight->offset < bounds->start))
         v->of[I4].undecided++; /* written after verify had begun, or removed by retention */
     else
-        verdict_fail(v, I4, log->topic, sight->partition, sight->offset,
-                     "a reader saw it, and it is not there now");
+        sight->gone = o->misses = true;
 }
 
 /* Passed over: the log has records of this partition on both sides of it. */
@@ -184,7 +189,7 @@ void observed_record(struct observed *o, int topic, const struct record *rec, st
     struct log *log = &o->logs[topic];
     struct sight now = {.partition = rec->partition, .offset = rec->offset};
     for (; log->at < log->n && compare(&log->sights[log->at], &now) < 0; log->at++)
-        miss(log, &log->sights[log->at], v);
+        miss(o, log, &log->sights[log->at], v);
     if (log->at == log->n || compare(&log->sights[log->at], &now) != 0) {
         if (was_passed_over(log, &now))
             verdict_fail(v, I4, log->topic, now.partition, now.offset,
@@ -195,6 +200,10 @@ void observed_record(struct observed *o, int topic, const struct record *rec, st
     record_add_json(&o->text, log->topic, rec);
     now.digest = digest_bytes(0, buf_span(&o->text));
     for (; log->at < log->n && compare(&log->sights[log->at], &now) == 0; log->at++) {
+        if (log->sights[log->at].cut) {
+            v->of[I4].undecided++;
+            continue;
+        }
         v->of[I4].checked++;
         if (log->sights[log->at].digest != now.digest)
             verdict_fail(v, I4, log->topic, now.partition, now.offset,
@@ -206,5 +215,35 @@ void observed_end(struct observed *o, int topic, struct verdict *v)
 {
     struct log *log = &o->logs[topic];
     for (; log->at < log->n; log->at++)
-        miss(log, &log->sights[log->at], v);
+        miss(o, log, &log->sights[log->at], v);
+}
+
+/* --- what is gone --- */
+
+bool observed_misses(const struct observed *o)
+{
+    return o->misses;
+}
+
+void observed_aborted(struct observed *o, int topic, const struct record *rec, struct verdict *v)
+{
+    struct log *log = &o->logs[topic];
+    struct sight key = {.partition = rec->partition, .offset = rec->offset};
+    struct sight *sight =
+        log->n == 0 ? NULL : bsearch(&key, log->sights, log->n, sizeof key, compare);
+    if (sight == NULL || !sight->gone)
+        return;
+    sight->gone = false;
+    verdict_fail(v, I4, log->topic, rec->partition, rec->offset,
+                 "a reader saw it, and it is not there now: its transaction was aborted");
+}
+
+void observed_judge(struct observed *o, struct verdict *v)
+{
+    for (int t = 0; t < OBSERVED_TOPICS; t++)
+        for (size_t i = 0; i < o->logs[t].n; i++)
+            if (o->logs[t].sights[i].gone)
+                verdict_fail(v, I4, o->logs[t].topic, o->logs[t].sights[i].partition,
+                             o->logs[t].sights[i].offset,
+                             "a reader saw it, and it is not there now");
 }

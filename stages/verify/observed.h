@@ -22,4 +22,10 @@ void observed_begin(struct observed *o, int topic, const struct sweep *now);
 void observed_record(struct observed *o, int topic, const struct record *rec, struct verdict *v);
 void observed_end(struct observed *o, int topic, struct verdict *v);
 
+/* Then: whether anything that was seen is gone; each record of an aborted transaction; the
+ * verdict on what is gone. */
+bool observed_misses(const struct observed *o);
+void observed_aborted(struct observed *o, int topic, const struct record *rec, struct verdict *v);
+void observed_judge(struct observed *o, struct verdict *v);
+
 #endif

@@ -60,6 +60,14 @@ static void note_first(struct verify *vf, const struct origin *from)
         *first = from->offset;
 }
 
+static void fail_half(struct verify *vf, const struct record *rec, const struct txn_name *txn,
+                      const char *what)
+{
+    verdict_fail(vf->v, I5, output_name(vf, vf->topic), rec->partition, rec->offset,
+                 "transaction %llu of writer %016llx %s", (unsigned long long)txn->number,
+                 (unsigned long long)txn->writer, what);
+}
+
 /* Whether this is the only output of its raw record so far; says so when it is not. */
 static bool check_once(struct verify *vf, const struct record *rec, const struct claim *claim)
 {
@@ -67,13 +75,20 @@ static bool check_once(struct verify *vf, const struct record *rec, const struct
     const struct origin *from = &claim->origin;
     uint64_t mine = marks[vf->topic], before = *claim->entry;
     *claim->entry |= mine;
+    struct txn_name txn;
+    bool traced = !vf->cfg->ahead && txn_of(rec, &txn);
     if (!vf->cfg->ahead && from->partition < vf->late.count &&
-        !ledger_is_done(&vf->late.parts[from->partition], from->offset))
+        !ledger_is_done(&vf->late.parts[from->partition], from->offset)) {
         verdict_fail(vf->v, I1, output_name(vf, vf->topic), rec->partition, rec->offset,
                      "%s/%d/%lld came out, but the group has not passed it: it will come out again",
                      vf->cfg->raw_topic, (int)from->partition, (long long)from->offset);
+        if (traced)
+            fail_half(vf, rec, &txn, "is visible without its position");
+    }
     if ((before & (ENTRY_OUTPUT | ENTRY_LETTER)) == 0)
         return true;
+    if (traced)
+        fail_half(vf, rec, &txn, "brings an output that another one, or itself, brought before");
     verdict_fail(vf->v, I1, output_name(vf, vf->topic), rec->partition, rec->offset,
                  (before & mine) != 0 ? "%s/%d/%lld came out again"
                                       : "%s/%d/%lld is a dead letter and in the outputs as well",
@@ -155,6 +170,7 @@ static bool take_output(void *arg, const struct record *rec)
     struct claim claim;
     if (vf->observed != NULL)
         observed_record(vf->observed, vf->topic, rec, vf->v);
+    txns_see(vf->txns, vf->topic, rec);
     if (is_foreign(vf, rec))
         return true;
     if (find_claim(vf, rec, &claim))
@@ -173,6 +189,28 @@ enum status check_outputs(struct verify *vf, struct error *err)
         st = sweep_run(&vf->outputs[vf->topic], take_output, vf, err);
         if (st == ST_OK && vf->observed != NULL)
             observed_end(vf->observed, vf->topic, vf->v);
+    }
+    return st;
+}
+
+static bool take_uncommitted(void *arg, const struct record *rec)
+{
+    struct verify *vf = arg;
+    if (is_foreign(vf, rec))
+        return true;
+    if (txns_take(vf->txns, vf->topic, rec, vf->v) && vf->observed != NULL)
+        observed_aborted(vf->observed, vf->topic, rec, vf->v);
+    return true;
+}
+
+enum status check_uncommitted(struct verify *vf, struct error *err)
+{
+    enum status st = ST_OK;
+    bool wanted = txns_traced(vf->txns) || (vf->observed != NULL && observed_misses(vf->observed));
+    for (vf->topic = 0; wanted && vf->topic < OUTPUTS && st == ST_OK; vf->topic++) {
+        struct sweep all = vf->outputs[vf->topic]; /* its bounds, borrowed */
+        all.uncommitted = true;
+        st = sweep_run(&all, take_uncommitted, vf, err);
     }
     return st;
 }

@@ -11,6 +11,7 @@
 #include "stages/verify/ledger.h"
 #include "stages/verify/observed.h"
 #include "stages/verify/order.h"
+#include "stages/verify/txns.h"
 #include "stages/verify/verify.h"
 
 enum { ENHANCED, DEAD, OUTPUTS };
@@ -24,6 +25,7 @@ struct verify {
     int64_t *first[OUTPUTS]; /* by input partition: the lowest raw offset among its outputs */
     struct order_check *order;
     struct ids *ids;
+    struct txns *txns;
     struct observed *observed; /* or NULL */
     int topic;                 /* the output topic that is swept */
 };
@@ -36,7 +38,11 @@ bool is_redriven(const struct record *rec);
 /* Letters of other stages, or from other raw topics, are no outputs of this enhance. */
 bool is_foreign(const struct verify *vf, const struct record *rec);
 
-/* The second pass: fills ledger, order and ids. */
+/* The second pass: fills ledger, order, ids and txns. */
 enum status check_outputs(struct verify *vf, struct error *err) MUST_CHECK;
+
+/* The outputs again, as a reader sees them that does not wait for commits: what is hidden from the
+ * others belongs to aborted transactions. Only when there is somebody to tell. */
+enum status check_uncommitted(struct verify *vf, struct error *err) MUST_CHECK;
 
 #endif

@@ -3,6 +3,7 @@
  *     1. raw topic         what each record was, into the ledger
  *     2. enhanced, dead    each output is held against the ledger (outputs.c)
  *     3. the ledger        what has no output
+ *        outputs again     as a reader sees them that does not wait for commits
  *     4. all topics again  only when ids do not add up: which */
 #include "stages/verify/verify.h"
 
@@ -62,6 +63,9 @@ static void check_missing(struct verify *vf, int32_t p)
             continue;
         }
         inv->checked++;
+        if (is_missing(entry) && txns_traced(vf->txns))
+            verdict_fail(vf->v, I5, vf->cfg->raw_topic, p, part->start + i,
+                         "a transaction moved the position beyond it, without its output");
         if (is_missing(entry))
             verdict_fail(vf->v, I1, vf->cfg->raw_topic, p, part->start + i,
                          "missing: the group has passed it, and it is neither in the outputs nor "
@@ -151,6 +155,7 @@ static void prepare(struct verify *vf)
     int32_t counts[OUTPUTS];
     ledger_size(&vf->ledger, &vf->raw);
     vf->ids = ids_new();
+    vf->txns = txns_new(vf->outputs, !vf->cfg->ahead);
     for (int t = 0; t < OUTPUTS; t++) {
         const struct sweep *out = &vf->outputs[t];
         counts[t] = out->count;
@@ -200,8 +205,20 @@ static void note_limits(struct verify *vf)
         of[I4].undecided = 1;
         verdict_note(vf->v, I4, "needs --observed, the log of a reader during the run");
     }
-    of[I5].undecided = 1;
-    verdict_note(vf->v, I5, "the topics do not show what an aborted transaction held");
+}
+
+static void judge_transactions(struct verify *vf)
+{
+    if (vf->observed != NULL)
+        observed_judge(vf->observed, vf->v);
+    if (txns_traced(vf->txns)) {
+        txns_judge(vf->txns, vf->v);
+        return;
+    }
+    vf->v->of[I5].undecided = 1;
+    verdict_note(vf->v, I5,
+                 vf->cfg->ahead ? "at-least-once has no transactions"
+                                : "needs outputs that enhance wrote with --trace-txn");
 }
 
 static enum status run_passes(struct verify *vf, struct error *err)
@@ -217,6 +234,10 @@ static enum status run_passes(struct verify *vf, struct error *err)
         return st;
     check_positions(vf);
     note_limits(vf);
+    st = check_uncommitted(vf, err);
+    if (st != ST_OK)
+        return st;
+    judge_transactions(vf);
     return name_ids(vf, err);
 }
 
@@ -225,6 +246,7 @@ static void close_all(struct verify *vf)
     observed_free(vf->observed);
     order_free(vf->order);
     ids_free(vf->ids);
+    txns_free(vf->txns);
     for (int t = 0; t < OUTPUTS; t++) {
         mem_free(vf->first[t]);
         sweep_close(&vf->outputs[t]);

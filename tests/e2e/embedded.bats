@@ -291,3 +291,15 @@ P
   values enhanced_posts | ids >out
   exactly_once out 5000
 }
+
+@test "a group that is told to begin at the end stands there from then on, in partitions without news too" {
+  posts 1 40 | "$SLUICE" run --quiet --from - --partitions 4 2>/dev/null
+  sqlite3 sluice.db "DELETE FROM positions WHERE group_id = 'sluice-enhance'"
+  run -78 "$SLUICE" enhance --drain
+  timeout 20 "$SLUICE" enhance --drain --on-missing-position latest
+  posts 41 41 | "$SLUICE" source --from - --quiet
+  "$SLUICE" enhance --drain
+  values enhanced_posts | ids >out
+  exactly_once out 41
+  "$SLUICE" verify --drained
+}

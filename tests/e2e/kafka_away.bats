@@ -38,9 +38,9 @@ has_outputs() { [ "$(committed "$SLUICE_ENHANCED_TOPIC" | wc -l)" -ge "$1" ]; }
   start "$SLUICE" enhance --mock-latency 5ms --window 64 --commit-records 50 2>log
   pid=$!
   wait_for 30 has_outputs 100
-  "$KAFKA" kill "$OWN_DIR"
+  "$KAFKA" halt "$OWN_DIR" --hard
   wait_for 30 grep -q 'away' log
-  "$KAFKA" again "$OWN_DIR" 3>&-
+  "$KAFKA" resume "$OWN_DIR" 3>&-
   wait_for 30 grep -q 'back' log
   wait_for 60 has_outputs 3000
   kill -TERM "$pid"
@@ -58,9 +58,9 @@ has_outputs() { [ "$(committed "$SLUICE_ENHANCED_TOPIC" | wc -l)" -ge "$1" ]; }
   start "$SLUICE" enhance --delivery at-least-once --mock-latency 5ms --window 64 2>log
   pid=$!
   wait_for 30 has_outputs 100
-  "$KAFKA" kill "$OWN_DIR"
+  "$KAFKA" halt "$OWN_DIR" --hard
   wait_for 30 grep -q 'away' log
-  "$KAFKA" again "$OWN_DIR" 3>&-
+  "$KAFKA" resume "$OWN_DIR" 3>&-
   wait_for 60 has_outputs 3000
   kill -TERM "$pid"
   wait "$pid"
@@ -76,10 +76,10 @@ has_outputs() { [ "$(committed "$SLUICE_ENHANCED_TOPIC" | wc -l)" -ge "$1" ]; }
   exec 9>feed
   posts 1 1000 >&9
   wait_for 30 grep -q 'ID 1000$' lines
-  "$KAFKA" kill "$OWN_DIR"
+  "$KAFKA" halt "$OWN_DIR" --hard
   posts 1001 3000 >&9
   exec 9>&-
-  "$KAFKA" again "$OWN_DIR" 3>&-
+  "$KAFKA" resume "$OWN_DIR" 3>&-
   wait "$pid"
   grep -q 'All messages sent' lines
   committed "$SLUICE_RAW_TOPIC" | ids | cmp - <(seq 1 3000)
@@ -95,7 +95,7 @@ has_outputs() { [ "$(committed "$SLUICE_ENHANCED_TOPIC" | wc -l)" -ge "$1" ]; }
   source=$!
   exec 9>feed
   wait_for 30 has_outputs 50
-  "$KAFKA" kill "$OWN_DIR"
+  "$KAFKA" halt "$OWN_DIR" --hard
   posts 2001 2010 >&9
   status=0; wait "$source" || status=$?
   exec 9>&-
@@ -107,7 +107,7 @@ has_outputs() { [ "$(committed "$SLUICE_ENHANCED_TOPIC" | wc -l)" -ge "$1" ]; }
   [ "$status" -eq 69 ]
   run "$SLUICE" enhance --drain --broker-timeout 2s
   [ "$status" -eq 69 ]
-  "$KAFKA" again "$OWN_DIR" 3>&-
+  "$KAFKA" resume "$OWN_DIR" 3>&-
   "$SLUICE" enhance --drain
   committed "$SLUICE_RAW_TOPIC" | ids | sort -u >in
   committed "$SLUICE_ENHANCED_TOPIC" | ids >out

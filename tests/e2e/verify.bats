@@ -303,3 +303,62 @@ moved() { # FROM TO: an SQL expression
   [ "$(grep -c ': missing: ' <<<"$output")" -eq 20 ]
   grep -Fq 'and 30 more' <<<"$output"
 }
+
+# 400 posts in many small transactions whose numbers are in the headers.
+ran_traced() {
+  ran --trace-txn --mock-latency 3ms --mock-latency-spread 3ms --window 32 "$@"
+  "$SLUICE" verify --json | jq -e '.invariants[] | select(.invariant == "I5") | .state == "ok" and .checked >= 5'
+}
+
+@test "transactions: an output that is not there, and a position that is too far, are half of one" {
+  ran_traced
+  src=$(values enhanced_posts --partition 1 --json | jq -r 'select(.offset == 7).headers[] | select(.[0] == "sluice-src")[1]')
+  sql 'DELETE FROM "enhanced_posts/1" WHERE offset = 7'
+  fails I1 I2 I5
+  names I5 "$src" "moved the position beyond it, without its output"
+  rm sluice.db*
+  ran_traced
+  posts 1 8 | "$SLUICE" source --from - --quiet
+  sql "UPDATE positions SET offset = (SELECT max(offset) + 1 FROM \"raw_posts/0\") WHERE topic = 'raw_posts' AND partition = 0"
+  fails I1 I2 I5
+}
+
+@test "transactions: an output without its position is half of one" {
+  ran_traced
+  sql "UPDATE positions SET offset = offset - 1 WHERE topic = 'raw_posts' AND partition = 1"
+  fails I1 I5
+  jq -e '.invariants[] | select(.invariant == "I5").examples[0].text | contains("is visible without its position")' <<<"$output"
+}
+
+@test "transactions: an output that came twice, and two of different ones that changed places, are found" {
+  ran_traced
+  sql 'INSERT INTO "enhanced_posts/0"(timestamp, key, headers, value) SELECT timestamp, key, headers, value FROM "enhanced_posts/0" WHERE offset = 3'
+  fails I1 I2 I5
+  rm sluice.db*
+  ran_traced
+  sql 'UPDATE "enhanced_posts/0" SET offset = 100000 WHERE offset = 4;
+       UPDATE "enhanced_posts/0" SET offset = 4 WHERE offset = 150;
+       UPDATE "enhanced_posts/0" SET offset = 150 WHERE offset = 100000'
+  fails I3 I5
+  names I5 enhanced_posts/0/5 "comes behind its transaction"
+}
+
+@test "transactions: without the header nothing is decided, and records without it are counted" {
+  ran
+  run "$SLUICE" verify
+  grep -Eq '^  I5 .* not decidable .*--trace-txn' <<<"$output"
+  posts 401 410 | "$SLUICE" source --from - --quiet --trace-txn
+  "$SLUICE" enhance --drain --trace-txn
+  run "$SLUICE" verify --drained
+  [ "$status" -eq 0 ]
+  grep -Eq '^  I5 .* ok .* 400 not decidable' <<<"$output"
+  run "$SLUICE" verify --delivery at-least-once
+  grep -Eq '^  I5 .* not decidable .*at-least-once' <<<"$output"
+}
+
+@test "transactions: a source's own number does not pass for that of enhance" {
+  posts 1 5 | "$SLUICE" source --from - --quiet --trace-txn
+  "$SLUICE" enhance --drain
+  values raw_posts --json | jq -es 'all(.headers | any(.[0] == "sluice-txn"))'
+  values enhanced_posts --json | jq -es 'all(.headers | all(.[0] != "sluice-txn"))'
+}

@@ -51,7 +51,7 @@ kafka_setup() {
   posts 1 6000 | "$SLUICE" source --from - --quiet --partitions 2
   start "$SLUICE" tap "$SLUICE_ENHANCED_TOPIC" --json >seen.jsonl
   tap=$!
-  SLUICE_FAULT=fail@kafka.txn:3 "$SLUICE" enhance --drain --mock-latency 5ms --window 256 --commit-records 300 2>log
+  SLUICE_FAULT=fail@kafka.txn:3 "$SLUICE" enhance --drain --mock-latency 5ms --window 256 --commit-records 300 --trace-txn 2>log
   grep -q 'sent again' log
   all_seen() { [ "$(wc -l <seen.jsonl)" -ge 6000 ]; }
   wait_for 20 all_seen
@@ -60,11 +60,37 @@ kafka_setup() {
   echo "$output"
   [ "$status" -eq 0 ]
   grep -Eq '^  I4 .* ok +[1-9]' <<<"$output"
+  # what is aborted is read beside it
+  grep -Eq '^  I5 .* ok +[1-9].* [1-9][0-9]* transaction.s. were aborted' <<<"$output"
   # the aborted records, as a reader that does not wait for commits sees them
   kcat -C -b "$SLUICE_TEST_KAFKA" -t "$SLUICE_ENHANCED_TOPIC" -o beginning -e -q -X isolation.level=read_uncommitted \
     -f '{"topic":"%t","partition":%p,"offset":%o,"x":0}\n' | grep -vFf <(cut -d, -f1-3 seen.jsonl | sed 's/$/,/') >dirty.jsonl
   [ -s dirty.jsonl ]
-  run "$SLUICE" verify --observed dirty.jsonl
+  cat seen.jsonl dirty.jsonl >both.jsonl
+  run "$SLUICE" verify --observed both.jsonl
+  echo "$output"
   [ "$status" -eq 1 ]
-  grep -q 'a reader saw it, and it is not there now' <<<"$output"
+  grep -q 'a reader saw it, and it is not there now: its transaction was aborted' <<<"$output"
+}
+
+@test "kafka: a record of an aborted transaction that became visible tears it" {
+  kafka_setup
+  posts 1 2000 | "$SLUICE" source --from - --quiet --partitions 1
+  SLUICE_FAULT=fail@kafka.txn:2 "$SLUICE" enhance --drain --mock-latency 2ms --window 64 --commit-records 20 --trace-txn 2>log
+  "$SLUICE" verify --drained
+  txns() { # ISOLATION
+    kcat -C -b "$SLUICE_TEST_KAFKA" -t "$SLUICE_ENHANCED_TOPIC" -o beginning -e -q -X isolation.level=$1 -f '%h\n' |
+      grep -o 'sluice-txn=[0-9a-f]*/[0-9]*' | sort -u
+  }
+  aborted=$(comm -23 <(txns read_uncommitted) <(txns read_committed) | head -1)
+  [ -n "$aborted" ]
+  kcat -C -b "$SLUICE_TEST_KAFKA" -t "$SLUICE_ENHANCED_TOPIC" -o beginning -e -q -X isolation.level=read_uncommitted \
+    -f '%h\t%k\t%s\n' | grep -F "$aborted" | head -1 >dirty
+  src=$(grep -o 'sluice-src=[^,]*' dirty | cut -f1)
+  cut -f2- dirty >again
+  kcat -P -b "$SLUICE_TEST_KAFKA" -t "$SLUICE_ENHANCED_TOPIC" -p 0 -K '\t' -H "$src" -H "$aborted" -l again
+  run "$SLUICE" verify
+  echo "$output"
+  [ "$status" -eq 1 ]
+  grep -q 'is torn: this record of it was aborted, others are visible' <<<"$output"
 }

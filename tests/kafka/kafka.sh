@@ -1,16 +1,21 @@
 #!/bin/bash
-# Starts a real Apache Kafka (one node, KRaft) for tests, and stops it.
+# Starts a real Apache Kafka (KRaft) for tests, and stops it.
 #
-#   kafka.sh start [--secure] [--with PID]   prints KAFKA_BOOTSTRAP_SERVERS=… KAFKA_PID=… KAFKA_DIR=…
-#   kafka.sh kill DIR                        kill -9 of that broker; its data stay
-#   kafka.sh again DIR                       starts it again, on the same port and data
-#   kafka.sh stop DIR                      ends that broker and removes its data
-#   kafka.sh jars                          fetches the jars only
+#   kafka.sh start [OPTION]...             prints KAFKA_BOOTSTRAP_SERVERS=… KAFKA_PID=… KAFKA_DIR=…
+#   kafka.sh stop DIR                      ends those brokers and removes their data
+#   kafka.sh halt DIR [--hard] [--node N]  ends a broker, its data stays; --hard: by kill -9
+#   kafka.sh resume DIR [--node N]         starts it again on the same ports
+#   kafka.sh acl DIR …                     adds or removes rights (kafka-acls)
+#   kafka.sh jars                          fetches the jars only, and says where they are
 #
 # --secure     with TLS, logins and ACLs; prints KAFKA_TLS=… (certificates both ways), KAFKA_SASL_TLS=…
 #              and KAFKA_SASL=… (PLAIN, SCRAM-SHA-256, SCRAM-SHA-512) too. Users source, enhance, sink
 #              and nobody have the password NAME-pass and no rights; the plain listener may do all.
 #              DIR/tls holds ca.pem, wrong-ca.pem, client.pem, client.key (password "key-pass")
+# --nodes N    so many brokers (1), topics and internal topics on up to three of them; the first
+#              one is the controller
+# --proxy PORT one more listener, KAFKA_BEHIND_PROXY=…, which says of itself that it is at
+#              127.0.0.1:PORT: what connects there stays on the way through that proxy
 # --with PID   the broker ends when that process does, so that killed tests leave nothing behind
 #
 # The jars come from Maven, once, into ~/.cache/sluice-tests/kafka-4.1.1 (SLUICE_TEST_CACHE
@@ -60,10 +65,12 @@ controller.listener.names=CONTROLLER
 listener.security.protocol.map=CLIENT:PLAINTEXT,CONTROLLER:PLAINTEXT,TLS:SSL,LOGIN_TLS:SASL_SSL,LOGIN:SASL_PLAINTEXT
 inter.broker.listener.name=CLIENT
 log.dirs=$1/data
-offsets.topic.replication.factor=1
+offsets.topic.replication.factor=$copies
+default.replication.factor=$copies
 offsets.topic.num.partitions=5
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
+transaction.state.log.replication.factor=$copies
+transaction.state.log.min.isr=$(((copies + 1) / 2))
+min.insync.replicas=$(((copies + 1) / 2))
 transaction.state.log.num.partitions=5
 share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
@@ -74,6 +81,11 @@ auto.create.topics.enable=false
 num.partitions=4
 log.segment.bytes=268435456
 END
+    [ -n "$proxy" ] || return 0
+    behind=$(free_port)
+    sed -i -e "s|^listeners=.*|&,FAULTY://127.0.0.1:$behind|" \
+        -e "s|^advertised.listeners=.*|&,FAULTY://127.0.0.1:$proxy|" \
+        -e "s|^listener.security.protocol.map=.*|&,FAULTY:PLAINTEXT|" "$1/server.properties"
 }
 
 # --- TLS, logins and ACLs ---
@@ -168,17 +180,57 @@ launch() { # DIR
 stop() { # DIR
     [ -f "$1/server.properties" ] || fail "$1 is not a folder of kafka.sh start"
     local pid
-    pid=$(cat "$1/pid")
-    kill -9 "$pid" 2>/dev/null || true
+    for pid in "$1"/pid "$1"/[0-9]*/pid; do
+        [ ! -f "$pid" ] || kill -9 "$(cat "$pid")" 2>/dev/null || true
+    done
     rm -rf "$1"
 }
 
-# A broker that goes away, as its clients see it.
-kill_broker() { # DIR
+# Sets node (its folder) and hard.
+node_of() { # DIR [--hard] [--node N]
+    node=$1 hard=no
+    shift
+    while [ $# -gt 0 ]; do
+        case $1 in
+        --hard) hard=yes ;;
+        --node) [ "$2" = 1 ] || node=$node/$2; shift ;;
+        *) fail "unknown option $1" ;;
+        esac
+        shift
+    done
+    [ -f "$node/server.properties" ] || fail "$node is not a folder of kafka.sh start"
+}
+
+halt() {
+    node_of "$@"
     local pid
-    pid=$(cat "$1/pid")
-    kill -9 "$pid"
-    while kill -0 "$pid" 2>/dev/null; do sleep 0.05; done
+    pid=$(cat "$node/pid")
+    if [ $hard = yes ]; then kill -9 "$pid"; else kill -TERM "$pid"; fi
+    for _ in $(seq 600); do
+        kill -0 "$pid" 2>/dev/null || return 0
+        sleep 0.1
+    done
+    fail "broker $pid does not end"
+}
+
+resume() {
+    node_of "$@"
+    launch "$node" || { tail -5 "$node/server.log" >&2; fail "the broker does not start again"; }
+}
+
+# Brokers beside the first one, which is their controller.
+add_nodes() { # DIR COUNT CONTROLLER_PORT
+    local n port
+    for n in $(seq 2 "$2"); do
+        mkdir "$1/$n"
+        port=$(free_port)
+        write_config "$1/$n" "$port" "$3"
+        sed -i -e 's|^process.roles=.*|process.roles=broker|' -e "s|^node.id=.*|node.id=$n|" \
+            -e "s|,CONTROLLER://127.0.0.1:$3||" "$1/$n/server.properties"
+        format "$1/$n" ''
+        launch "$1/$n" || return 1
+        servers=$servers,127.0.0.1:$port
+    done
 }
 
 watch_parent() { # DIR PID
@@ -190,10 +242,12 @@ watch_parent() { # DIR PID
 }
 
 start() {
-    local secure='' parent='' dir port ports
+    local secure='' parent='' dir port ports controller nodes=1 servers copies=1 proxy='' behind=''
     while [ $# -gt 0 ]; do
         case $1 in
         --secure) secure=yes ;;
+        --nodes) nodes=$2 copies=$((nodes < 3 ? nodes : 3)); shift ;;
+        --proxy) proxy=$2; shift ;;
         --with) parent=$2; shift ;;
         *) fail "unknown option $1" ;;
         esac
@@ -204,30 +258,33 @@ start() {
         dir=$(mktemp -d "${TMPDIR:-/tmp}/sluice-kafka.XXXXXX")
         port=$(free_port)
         ports=("$(free_port)" "$(free_port)" "$(free_port)")
-        write_config "$dir" "$port" "$(free_port)"
+        controller=$(free_port)
+        write_config "$dir" "$port" "$controller"
         [ -z "$secure" ] || secure "$dir" "${ports[@]}"
         format "$dir" "$secure"
-        if launch "$dir"; then
+        servers=127.0.0.1:$port
+        if launch "$dir" && add_nodes "$dir" "$nodes" "$controller"; then
             [ -z "$parent" ] || watch_parent "$dir" "$parent"
-            echo "KAFKA_BOOTSTRAP_SERVERS=127.0.0.1:$port"
+            echo "KAFKA_BOOTSTRAP_SERVERS=$servers"
+            [ -z "$behind" ] || echo "KAFKA_BEHIND_PROXY=127.0.0.1:$behind"
             echo "KAFKA_PID=$(cat "$dir/pid")"
             echo "KAFKA_DIR=$dir"
             [ -z "$secure" ] || printf 'KAFKA_%s=127.0.0.1:%s\n' TLS "${ports[0]}" \
                 SASL_TLS "${ports[1]}" SASL "${ports[2]}"
             return
         fi
-        tail -5 "$dir/server.log" >&2
-        rm -rf "$dir"
+        tail -5 "$dir"/server.log "$dir"/*/server.log >&2 || true
+        stop "$dir"
     done
     fail "the broker does not start"
 }
 
 case ${1:-} in
 start) shift; start "$@" ;;
-kill) kill_broker "${2:?DIR}" ;;
-again) launch "${2:?DIR}" || fail "the broker does not start again" ;;
 stop) stop "${2:?DIR}" ;;
+halt) shift; halt "$@" ;;
+resume) shift; resume "$@" ;;
 acl) acl "${@:2}" ;;
-jars) fetch_jars ;;
-*) fail "use: kafka.sh start [--secure] [--with PID] | kill DIR | again DIR | stop DIR | acl DIR … | jars" ;;
+jars) fetch_jars; echo "$jars" ;;
+*) fail "use: kafka.sh start [OPTION]... | stop DIR | halt DIR | resume DIR | acl DIR … | jars" ;;
 esac

@@ -91,7 +91,7 @@ static const struct row {
     {ERR(UNSUPPORTED_VERSION), ST_FATAL, ERR_CONFIG, "brokers below 2.5 are too old"},
     {ERR(_UNSUPPORTED_FEATURE), ST_FATAL, ERR_CONFIG, "brokers below 2.5 are too old"},
     {ERR(OFFSET_METADATA_TOO_LARGE), ST_FATAL, ERR_BUG, NULL},
-    {ERR(INVALID_TXN_STATE), ST_FATAL, ERR_FAILED, NULL},
+    {ERR(INVALID_TXN_STATE), ST_FATAL, ERR_TEMPORARY, NULL},
     {ERR(NON_EMPTY_GROUP), ST_REJECT, ERR_TEMPORARY, "stop the members of the group first"},
 };
 

@@ -138,7 +138,10 @@ enum status kafka_list_offsets(rd_kafka_t *rk, rd_kafka_topic_partition_list_t *
         code = list->elems[i].err;
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
         return ST_OK;
-    return kafka_error(err, code, NULL, "kafka: offsets of topic '%s'", list->elems[0].topic);
+    enum status st =
+        kafka_error(err, code, NULL, "kafka: offsets of topic '%s'", list->elems[0].topic);
+    /* Whoever asks knows how many partitions it has: this broker has not heard of it yet. */
+    return code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART ? ST_RETRY : st;
 }
 
 enum status kafka_admin(struct kafka *kafka,

@@ -384,6 +384,8 @@ static enum status make_consumer(struct kafka_reader *r, struct error *err)
         return st;
     /* assign() wants a group id even where there is no group; nothing is committed under it. */
     st = kafka_conf_set(conf, "group.id", r->cfg.group == NULL ? "sluice" : r->cfg.group, err);
+    if (st == ST_OK && r->cfg.uncommitted && r->cfg.group == NULL)
+        st = kafka_conf_set(conf, "isolation.level", "read_uncommitted", err);
     if (st != ST_OK) {
         rd_kafka_conf_destroy(conf);
         return st;

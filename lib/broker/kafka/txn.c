@@ -170,6 +170,7 @@ enum status kafka_lane_begin(struct kafka_writer *w, struct kafka_lane *lane, st
         return st;
     lane->begun = true;
     lane->begun_ms = clock_boot_ms();
+    POINT("kafka.txn.begun", w->topic_count > 0 ? w->topics[0] : "", -1, (int64_t)w->number);
     return ST_OK;
 }
 
@@ -240,9 +241,13 @@ static enum status abort_lane(struct kafka_commit *c)
         rd_kafka_error_t *error = rd_kafka_abort_transaction(lane->rk, CALL_MS);
         bool again = error != NULL && rd_kafka_error_is_retriable(error);
         bool fatal = error != NULL && rd_kafka_error_is_fatal(error);
+        bool gone =
+            error != NULL && rd_kafka_error_code(error) == RD_KAFKA_RESP_ERR_INVALID_TXN_STATE;
         st = kafka_error_take(&err, error, "kafka: aborting a transaction");
         if (st == ST_OK)
             break;
+        if (gone) /* the coordinator has aborted it already: its time-out, while it was away */
+            return renew(c->writer, lane, &c->err);
         if (fatal || !again || clock_mono_ms() > deadline || atomic_load(&c->writer->closing)) {
             c->err = err;
             return after_fatal(c);
@@ -306,14 +311,45 @@ static enum status give_up_retrying(struct kafka_commit *c)
     return ST_FATAL;
 }
 
-static void flush(struct kafka_commit *c)
+/* ST_FATAL: a topic of ours was deleted. ST_RETRY: the broker cannot be asked. */
+static enum status check_topics(struct kafka_writer *w, struct error *err)
+{
+    for (size_t i = 0; i < w->topic_count; i++) {
+        int32_t now = 0;
+        if (kafka_partitions(w->kafka, w->topics[i], &now, err) != ST_OK)
+            return ST_RETRY;
+        if (now == 0)
+            return error_set(err, ST_FATAL, ERR_CONFIG, "kafka: topic '%s' was deleted",
+                             w->topics[i]);
+    }
+    return ST_OK;
+}
+
+/* What is written to a topic that was deleted, or deleted and made anew, may stay in librdkafka's
+ * queue for ever: when a transaction is older than it may be, and the broker can be asked, it is
+ * given up. While the broker is away there is nothing to do but wait. */
+static enum status flush(struct kafka_commit *c)
 {
     struct kafka_writer *w = c->writer;
-    while (rd_kafka_flush(c->lane->rk, FLUSH_SLICE_MS) != RD_KAFKA_RESP_ERR_NO_ERROR)
+    enum status st = ST_OK;
+    int64_t look_ms = clock_mono_ms() + w->transaction_timeout_ms;
+    while (st == ST_OK &&
+           rd_kafka_flush(c->lane->rk, FLUSH_SLICE_MS) != RD_KAFKA_RESP_ERR_NO_ERROR) {
         if (atomic_load(&w->closing))
             break;
+        if (!w->transactional || clock_mono_ms() < look_ms)
+            continue;
+        st = check_topics(w, &c->err);
+        if (st == ST_OK)
+            st = error_set(&c->err, ST_ABORT, ERR_TEMPORARY,
+                           "kafka: records could not be sent within the transaction time-out");
+        else if (st == ST_RETRY)
+            st = ST_OK;
+        look_ms = clock_mono_ms() + w->transaction_timeout_ms;
+    }
     atomic_store(&w->flushed, true);
     loop_bell_ring(w->flushed_bell);
+    return st;
 }
 
 /* The first error that a delivery report of the batch told: then it aborts. */
@@ -365,6 +401,12 @@ static enum status end_transaction(struct kafka_commit *c, int64_t deadline_ms)
     return st;
 }
 
+static enum status flush_or_abort(struct kafka_commit *c)
+{
+    enum status st = flush(c);
+    return st == ST_ABORT ? abort_lane(c) : st;
+}
+
 /* Positions may go before the last records are delivered: what fails aborts both. With few records
  * the two then share their way to the broker; with many the next lane waits for the flush. */
 static enum status commit_transaction(struct kafka_commit *c)
@@ -373,7 +415,9 @@ static enum status commit_transaction(struct kafka_commit *c)
     bool few = c->records <= FEW_RECORDS;
     enum status st = ST_OK;
     if (!few)
-        flush(c);
+        st = flush_or_abort(c);
+    if (st != ST_OK)
+        return st;
     if (POINT_FAILS("kafka.txn")) {
         error_set(&c->err, ST_ABORT, ERR_TEMPORARY, "kafka: a fault was injected");
         return abort_lane(c);
@@ -381,7 +425,7 @@ static enum status commit_transaction(struct kafka_commit *c)
     if (c->positions != NULL)
         st = send_offsets(c, deadline_ms);
     if (few && st == ST_OK)
-        flush(c);
+        st = flush_or_abort(c);
     return st == ST_OK ? end_transaction(c, deadline_ms) : st;
 }
 
@@ -477,6 +521,14 @@ static enum status work_on_batch(struct kafka_commit *c)
     return st == ST_OK && c->positions != NULL ? commit_offsets(c) : st;
 }
 
+/* An error that says little, such as INVALID_TXN_STATE, may come from a topic that is gone. */
+static void name_deleted(struct kafka_commit *c)
+{
+    struct error err;
+    if (check_topics(c->writer, &err) == ST_FATAL)
+        c->err = err;
+}
+
 void kafka_commit_work(struct job *job)
 {
     struct kafka_commit *c = (struct kafka_commit *)job;
@@ -488,4 +540,6 @@ void kafka_commit_work(struct job *job)
     }
     if (c->st == ST_ABORT)
         c->st = give_up_refused(c);
+    else if (c->st == ST_FATAL && c->err.kind != ERR_FENCED && c->err.kind != ERR_UNAVAILABLE)
+        name_deleted(c);
 }

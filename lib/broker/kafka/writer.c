@@ -170,7 +170,7 @@ static rd_kafka_headers_t *make_headers(const struct kafka_writer *w, const stru
     }
     if (w->trace_txn) {
         char text[48];
-        int n = snprintf(text, sizeof text, "%s/%llu", w->start_id, (unsigned long long)w->number);
+        int n = snprintf(text, sizeof text, "%s/%llu", w->start_id, (unsigned long long)w->txn);
         rd_kafka_header_add(list, "sluice-txn", -1, text, n);
     }
     return list;
@@ -235,6 +235,7 @@ static enum status open_batch(struct kafka_writer *w, struct error *err)
         return ST_FATAL;
     }
     w->filling = lane;
+    w->txn++;
     w->next_lane = (w->next_lane + 1) % w->lane_count;
     return ST_OK;
 }

@@ -77,8 +77,9 @@ struct kafka_writer {
     int lane_count, next_lane;
     struct kafka_batch batches[2]; /* by the lowest bit of their number */
     struct kafka_lane *filling;    /* NULL: no batch is open */
-    uint64_t number, records;      /* of the batch being filled */
-    unsigned sends;                /* since delivery reports were last served */
+    uint64_t txn; /* transactions begun: unlike `number`, an aborted one's is not used again */
+    uint64_t number, records; /* of the batch being filled */
+    unsigned sends;           /* since delivery reports were last served */
 
     struct runner *runner;
     struct kafka_commit commit; /* the one that runs */

@@ -278,7 +278,7 @@ static const struct header *with_txn(struct sqlite_writer *writer, const struct 
             list[n++] = out->headers[i];
     }
     char text[64];
-    snprintf(text, sizeof text, "%s/%" PRIu64, writer->start_id, writer->number);
+    snprintf(text, sizeof text, "%s/%" PRIu64, writer->start_id, writer->txn);
     list[n++] = (struct header){name, arena_copy(arena, span_of(text))};
     *ret_count = n;
     return list;
@@ -328,6 +328,8 @@ enum status sqlite_writer_send(void *ctx, const struct out *out, struct error *e
         return error_reject(err, REASON_output_too_large,
                             "a record of %zu bytes; SQLite's limit is %lld", bytes,
                             (long long)writer->length_max);
+    if (batch->row_count == 0)
+        writer->txn++;
     struct row_out *row = add_row(batch);
     row->key = copy_span(&batch->arena, out->key);
     row->value = copy_span(&batch->arena, out->value);

@@ -66,6 +66,7 @@ struct sqlite_writer {
     struct batch batches[2];
     struct batch *filling;
     uint64_t number; /* of the batch being filled */
+    uint64_t txn;    /* batches begun: unlike `number`, an aborted one's is not used again */
     bool running, blocked, failed, closing;
     bool abort_later; /* the batch being filled is to be aborted after the one that runs */
     struct error abort_why, failure;
