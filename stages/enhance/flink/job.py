@@ -1,0 +1,211 @@
+"""sluice enhance as a Flink job: raw_posts in, enhanced_posts and dead_posts out, exactly once.
+
+    scripts/flink.sh --config sluice.yml --parallelism 4
+    scripts/flink.sh --jobmanager HOST:8081 ...
+
+SIGTERM and SIGINT end it with a savepoint, which the next start goes on with. Exit codes: 0 ended
+in order, 1 the job failed, 2 usage, 69 no broker, 78 a setting must change. docs/FLINK.md has the rest.
+"""
+import json
+import os
+import re
+import signal
+import sys
+import time
+import urllib.request
+
+# A Python process for each subtask, also in the local mini-cluster: one for all would share a GIL.
+os.environ.setdefault("_python_worker_execution_mode", "process")
+
+from py4j.protocol import Py4JJavaError
+from pyflink.common import Configuration
+from pyflink.java_gateway import get_gateway
+from pyflink.table import EnvironmentSettings, TableEnvironment
+
+import kafka
+import settings
+import start
+import tables
+from sluice_enrichment import enrich_function
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ENDED = ("FINISHED", "FAILED", "CANCELED")
+STOP_WAIT_S = 120
+
+
+def state_uri(s):
+    folder = start.folder_of(s.state)
+    return "file://" + os.path.abspath(folder) if folder else s.state
+
+
+def flink_settings(s, restore):
+    delivery = "EXACTLY_ONCE" if s.shared["delivery"] == "exactly-once" else "AT_LEAST_ONCE"
+    found = {
+        "pipeline.name": s.shared["group"],
+        "pipeline.object-reuse": "true",
+        "parallelism.default": s.parallelism,
+        "execution.checkpointing.interval": s.checkpoint_interval,
+        "execution.checkpointing.mode": delivery,
+        "execution.checkpointing.dir": state_uri(s),
+        "execution.checkpointing.savepoint-dir": state_uri(s),
+        "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
+        # Not for ever: what does not mend itself must be seen.
+        "restart-strategy.type": "failure-rate",
+        "restart-strategy.failure-rate.max-failures-per-interval": 10,
+        "restart-strategy.failure-rate.failure-rate-interval": "5 min",
+        "restart-strategy.failure-rate.delay": "1 s",
+        "python.fn-execution.arrow.batch.size": s.batch,
+        "python.fn-execution.bundle.size": s.bundle,
+        "python.fn-execution.bundle.time": s.bundle_time,
+        "python.files": ",".join(
+            os.path.join(HERE, f) for f in ("sluice_enrichment.py", "sluice_library.py")),
+        # One function for both outputs: posts must be asked about once.
+        "table.optimizer.reuse-optimize-block-with-digest-enabled": "true",
+    }
+    if restore:
+        found["execution.state-recovery.path"] = restore
+    jars = kafka.jar_urls(s.jars)
+    if jars:
+        found["pipeline.jars"] = ";".join(jars)
+    if s.jobmanager:
+        host, _, port = s.jobmanager.rpartition(":")
+        found.update({"execution.target": "remote", "rest.address": host, "rest.port": port,
+                      "python.executable": "python3", "python.client.executable": "python3"})
+    else:
+        found["python.executable"] = sys.executable
+    found.update(s.flink)
+    return found
+
+
+def environment(s, restore):
+    conf = Configuration()
+    for name, value in flink_settings(s, restore).items():
+        conf.set_string(name, str(value))
+    how = EnvironmentSettings.new_instance().in_streaming_mode().with_configuration(conf).build()
+    return TableEnvironment.create(how)
+
+
+def library_settings(s):
+    """What the library gets beside the file: the broker that the job uses, and --set."""
+    return [f"{k}={v}" for k, v in {"broker": f"kafka://{s.bootstrap}", **s.given}.items()]
+
+
+def config_text(s):
+    if not s.config:
+        return None
+    with open(s.config, encoding="utf-8") as file:
+        return file.read()
+
+
+def is_running(s):
+    """The id of a job of this name that runs on the cluster: to submit it again would repeat all."""
+    with urllib.request.urlopen(f"http://{s.jobmanager}/jobs/overview", timeout=30) as reply:
+        jobs = json.load(reply)["jobs"]
+    for job in jobs:
+        if job["name"] == s.shared["group"] and job["state"] not in ENDED:
+            return job["jid"]
+    return None
+
+
+def reasons(text):
+    """The lines of a Java stack trace that say what was wrong."""
+    found = []
+    for line in re.findall(r"(?:Caused by: |\n\S*Error: )(.*)", text):
+        if line and line not in found:
+            found.append(line[:400])
+    return found or [text[:400]]
+
+
+class Run:
+    """Follows a job until it ends, or until a signal or a complete drain ends it."""
+
+    def __init__(self, s, client, ends, admin):
+        self.s, self.client, self.ends, self.admin = s, client, ends, admin
+        self.told, self.why_not = False, ""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self.on_signal)
+
+    def on_signal(self, number, _):
+        if self.told:
+            os._exit(128 + number)
+        self.told = True
+
+    def stop(self):
+        """False: not now, for its tasks are being started."""
+        # PyFlink's own stop_with_savepoint calls a method that Flink 2 no longer has.
+        kind = get_gateway().jvm.org.apache.flink.core.execution.SavepointFormatType.DEFAULT
+        try:
+            path = self.client._j_job_client.stopWithSavepoint(False, state_uri(self.s), kind).get()
+        except Py4JJavaError as e:
+            self.why_not = reasons(str(e))[-1]
+            return False
+        print(f"sluice: stopped; savepoint {path}", file=sys.stderr, flush=True)
+        return True
+
+    def drained(self):
+        return self.ends is not None and kafka.caught_up(self.admin, self.s, self.ends)
+
+    def follow(self):
+        """True when it ended in order."""
+        deadline = None
+        while (status := self.client.get_job_status().result().name) not in ENDED:
+            told = self.told
+            if status == "RUNNING" and (told or self.drained()):
+                if self.stop():
+                    self.say_positions(told)
+                    return True
+                deadline = deadline or time.monotonic() + STOP_WAIT_S
+                if time.monotonic() > deadline:
+                    raise settings.Refused(f"the job cannot be stopped: {self.why_not}")
+            time.sleep(0.2)
+        if status != "FINISHED":
+            self.tell_failure(status)
+        return status == "FINISHED"
+
+    def say_positions(self, told):
+        """After a drain the group stands behind all that was read, marks of transactions too."""
+        if not told:
+            self.admin.set_positions(self.s.shared["group"], self.s.shared["raw-topic"], self.ends)
+
+    def tell_failure(self, status):
+        print(f"sluice: the job ended: {status}", file=sys.stderr)
+        try:
+            self.client.get_job_execution_result().result()
+        except Exception as e:
+            for line in reasons(str(e)):
+                print(f"sluice:   {line}", file=sys.stderr)
+
+
+def run(s):
+    folder = start.folder_of(s.state)
+    held = start.lock(folder) if folder else None
+    if s.jobmanager and (jid := is_running(s)):
+        raise settings.Refused(
+            f"job {jid} of the name {s.shared['group']} runs on {s.jobmanager} already")
+    with kafka.Kafka(s) as admin:
+        restore, starts = start.resolve(admin, s)
+        ends = admin.offsets(s.shared["raw-topic"], "latest") if s.drain else None
+        function = enrich_function(s.library, config_text(s), library_settings(s))
+        statements = tables.build(environment(s, restore), s, function, starts)
+        if s.explain:
+            print(statements.explain())
+            return True
+        print(f"sluice: {'going on with ' + restore if restore else 'a new start'}; outputs become "
+              f"visible every {s.checkpoint_interval}", file=sys.stderr, flush=True)
+        ended_well = Run(s, statements.execute().get_job_client(), ends, admin).follow()
+    del held
+    return ended_well
+
+
+def main(argv):
+    try:
+        s = settings.load(argv)
+        s.client = kafka.client_properties(s)
+        return 0 if run(s) else 1
+    except settings.Refused as e:
+        print(f"sluice: {e}", file=sys.stderr)
+        return e.code
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
