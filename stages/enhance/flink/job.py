@@ -6,7 +6,9 @@
 SIGTERM and SIGINT end it with a savepoint, which the next start goes on with. Exit codes: 0 ended
 in order, 1 the job failed, 2 usage, 69 no broker, 78 a setting must change. docs/FLINK.md has the rest.
 """
+import functools
 import json
+import logging
 import os
 import re
 import signal
@@ -17,7 +19,8 @@ import urllib.request
 # A Python process for each subtask, also in the local mini-cluster: one for all would share a GIL.
 os.environ.setdefault("_python_worker_execution_mode", "process")
 
-from py4j.protocol import Py4JJavaError
+from py4j.protocol import Py4JJavaError, Py4JNetworkError
+from pyflink import pyflink_gateway_server
 from pyflink.common import Configuration
 from pyflink.java_gateway import get_gateway
 from pyflink.table import EnvironmentSettings, TableEnvironment
@@ -27,7 +30,9 @@ import settings
 import start
 import tables
 from sluice_enrichment import enrich_function
+from sluice_library import Sluice, SluiceError
 
+logging.getLogger("py4j").setLevel(logging.CRITICAL)  # what goes wrong is said once, by us
 HERE = os.path.dirname(os.path.abspath(__file__))
 ENDED = ("FINISHED", "FAILED", "CANCELED")
 STOP_WAIT_S = 120
@@ -50,10 +55,11 @@ def flink_settings(s, restore):
         "execution.checkpointing.savepoint-dir": state_uri(s),
         "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
         # Not for ever: what does not mend itself must be seen.
-        "restart-strategy.type": "failure-rate",
-        "restart-strategy.failure-rate.max-failures-per-interval": 10,
-        "restart-strategy.failure-rate.failure-rate-interval": "5 min",
-        "restart-strategy.failure-rate.delay": "1 s",
+        "restart-strategy.type": "exponential-delay",
+        "restart-strategy.exponential-delay.initial-backoff": "1 s",
+        "restart-strategy.exponential-delay.max-backoff": "30 s",
+        "restart-strategy.exponential-delay.reset-backoff-threshold": "2 min",
+        "restart-strategy.exponential-delay.attempts-before-reset-backoff": 8,
         "python.fn-execution.arrow.batch.size": s.batch,
         "python.fn-execution.bundle.size": s.bundle,
         "python.fn-execution.bundle.time": s.bundle_time,
@@ -97,6 +103,13 @@ def config_text(s):
         return file.read()
 
 
+def check_library(s):
+    """Opens the library once, here, so that a wrong setting is said at once and by its exit code; on
+    a cluster the machines of the tasks have it, perhaps not this one."""
+    if not s.jobmanager:
+        Sluice(s.library, s.config, library_settings(s)).close()
+
+
 def is_running(s):
     """The id of a job of this name that runs on the cluster: to submit it again would repeat all."""
     with urllib.request.urlopen(f"http://{s.jobmanager}/jobs/overview", timeout=30) as reply:
@@ -121,7 +134,7 @@ class Run:
 
     def __init__(self, s, client, ends, admin):
         self.s, self.client, self.ends, self.admin = s, client, ends, admin
-        self.told, self.why_not = False, ""
+        self.told, self.why_not, self.ask_again = False, "", 0.0
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self.on_signal)
 
@@ -143,7 +156,11 @@ class Run:
         return True
 
     def drained(self):
-        return self.ends is not None and kafka.caught_up(self.admin, self.s, self.ends)
+        """Asks the broker once a second, if a drain is wanted."""
+        if self.ends is None or time.monotonic() < self.ask_again:
+            return False
+        self.ask_again = time.monotonic() + 1
+        return kafka.caught_up(self.admin, self.s, self.ends)
 
     def follow(self):
         """True when it ended in order."""
@@ -183,9 +200,13 @@ def run(s):
         raise settings.Refused(
             f"job {jid} of the name {s.shared['group']} runs on {s.jobmanager} already")
     with kafka.Kafka(s) as admin:
+        start.check_topics(admin, s)
+        s.largest = {name: admin.largest_value(s.shared[f"{name}-topic"])
+                     for name in ("enhanced", "dead")}
         restore, starts = start.resolve(admin, s)
         ends = admin.offsets(s.shared["raw-topic"], "latest") if s.drain else None
-        function = enrich_function(s.library, config_text(s), library_settings(s))
+        check_library(s)
+        function = enrich_function(s.library, config_text(s), library_settings(s), s.largest)
         statements = tables.build(environment(s, restore), s, function, starts)
         if s.explain:
             print(statements.explain())
@@ -197,14 +218,28 @@ def run(s):
     return ended_well
 
 
+def start_apart():
+    """Signals to the group of processes (Ctrl-C, timeout) are for this one: the JVM must live to
+    write the savepoint. It ends with this process in any case, whose pipe it reads."""
+    plain = pyflink_gateway_server.Popen
+    pyflink_gateway_server.Popen = functools.partial(plain, start_new_session=True)
+
+
 def main(argv):
     try:
         s = settings.load(argv)
         s.client = kafka.client_properties(s)
+        start_apart()
         return 0 if run(s) else 1
     except settings.Refused as e:
         print(f"sluice: {e}", file=sys.stderr)
         return e.code
+    except SluiceError as e:
+        print(f"sluice: {e}", file=sys.stderr)
+        return e.code
+    except (Py4JNetworkError, ConnectionError) as e:
+        print(f"sluice: the JVM has ended: {e}", file=sys.stderr)
+        return 1
 
 
 if __name__ == "__main__":

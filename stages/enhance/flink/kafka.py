@@ -6,7 +6,7 @@ no other client is needed. Nothing here is on the path of posts.
 import glob
 import os
 
-from py4j.protocol import Py4JJavaError
+from py4j.protocol import Py4JError, Py4JJavaError
 from pyflink.java_gateway import get_gateway
 from pyflink.util.java_utils import add_jars_to_context_class_loader
 
@@ -14,6 +14,7 @@ from settings import Refused
 
 SHADED = "org.apache.flink.kafka.shaded.org.apache.kafka"
 WAIT_MS = 30000
+ROOM = 16384  # for the key and headers of a record, whose size is not looked at
 
 
 class Unavailable(Refused):
@@ -86,8 +87,7 @@ class Kafka:
         jars = jar_urls(s.jars)
         if jars:
             add_jars_to_context_class_loader(jars)
-        self.s, self.jvm = s, get_gateway().jvm
-        self.loader = self.jvm.Thread.currentThread().getContextClassLoader()
+        self.s, self.jvm, self.classes = s, get_gateway().jvm, {}
         self.properties = self.jvm.java.util.Properties()
         for name, value in client_properties(s).items():
             self.properties.setProperty(name, str(value))
@@ -98,13 +98,19 @@ class Kafka:
         return self
 
     def __exit__(self, *_):
-        self.admin.close()
+        try:
+            self.admin.close()
+        except Py4JError:
+            pass  # the JVM has ended
 
     def named(self, name):
-        found = self.jvm
-        for part in f"{SHADED}.{name}".split("."):
-            found = getattr(found, part)
-        return found
+        """A class of the client; found once, for the JVM looks through all jars at each step."""
+        if name not in self.classes:
+            found = self.jvm
+            for part in f"{SHADED}.{name}".split("."):
+                found = getattr(found, part)
+            self.classes[name] = found
+        return self.classes[name]
 
     def ask(self, call):
         """Errors of the broker in one line."""
@@ -154,17 +160,23 @@ class Kafka:
                        self.named("clients.consumer.OffsetAndMetadata")(offset))
         self.ask(lambda: self.admin.alterConsumerGroupOffsets(group, wanted).all().get())
 
-    def longest_transaction_ms(self):
-        """transaction.max.timeout.ms of a broker."""
+    def config(self, kind, name, key):
+        """A number from the configuration of a TOPIC or BROKER."""
         def call():
-            node = self.admin.describeCluster().nodes().get().iterator().next()
-            kinds = self.named("common.config.ConfigResource")
+            resource = self.named("common.config.ConfigResource")
             of = self.jvm.java.util.ArrayList()
-            broker = getattr(kinds, "Type").BROKER
-            of.add(kinds(broker, node.idString()))
+            of.add(resource(getattr(resource.Type, kind), name))
             config = next(iter(self.admin.describeConfigs(of).all().get().values()))
-            return int(config.get("transaction.max.timeout.ms").value())
+            return int(config.get(key).value())
         return self.ask(call)
+
+    def longest_transaction_ms(self):
+        node = self.ask(lambda: self.admin.describeCluster().nodes().get().iterator().next())
+        return self.config("BROKER", node.idString(), "transaction.max.timeout.ms")
+
+    def largest_value(self, topic):
+        """Bytes that a value may have beside a usual key and headers."""
+        return self.config("TOPIC", topic, "max.message.bytes") - ROOM
 
     def is_empty(self, topic, partition, start, end):
         """No record from start to end: what is there are marks of transactions."""

@@ -25,15 +25,18 @@ ENRICHED, DEAD = 0, 1
 
 
 class SluiceError(RuntimeError):
-    """What the library said, with the exit code that the program would end with."""
+    """What the library said; code: the exit code that the program would end with."""
 
     def __init__(self, code, text):
-        super().__init__(f"{text} (exit code {code})")
+        super().__init__(text)
         self.code = code
 
 
 def load(path):
-    lib = ctypes.CDLL(path)
+    try:
+        lib = ctypes.CDLL(path)
+    except OSError as e:
+        raise SluiceError(78, f"libsluice cannot be loaded: {e}; --library names the file") from e
     pointer = ctypes.c_void_p
     lib.sluice_abi.restype = ctypes.c_int
     lib.sluice_version.restype = ctypes.c_char_p
@@ -85,9 +88,7 @@ class Sluice:
         self.handle = ctypes.c_void_p()
 
     def enrich(self, values):
-        """values: an Arrow binary column. Returns (kinds, values, reasons, messages): an int32
-        array and three arrays of objects; value is None for dead letters, reason and message for
-        enriched posts."""
+        """values: an Arrow binary column. Returns its Answers."""
         posts = posts_of(values)
         batch = ctypes.c_void_p()
         why = ctypes.create_string_buffer(WHY_MAX)
@@ -102,10 +103,19 @@ class Sluice:
             self.lib.sluice_batch_free(batch)
 
 
+class Answers:
+    """Of a batch: kinds and sizes are arrays of numbers; values (None for a dead letter), reasons and
+    messages (None for an enriched post) are arrays of bytes."""
+
+    def __init__(self, kinds, sizes, values, reasons, messages):
+        self.kinds, self.sizes, self.values = kinds, sizes, values
+        self.reasons, self.messages = reasons, messages
+
+
 def read_results(address, n):
     if n == 0:
         none = np.empty(0, dtype=object)
-        return np.empty(0, dtype=np.int32), none, none, none
+        return Answers(np.empty(0, dtype=np.int32), np.empty(0, dtype=np.uintp), none, none, none)
     raw = (ctypes.c_char * (RESULT.itemsize * n)).from_address(address)
     results = np.frombuffer(raw, dtype=RESULT)
     kinds = results["kind"].copy()
@@ -118,4 +128,4 @@ def read_results(address, n):
         values[i] = None
         reasons[i] = ctypes.string_at(int(results["reason"][i]))
         messages[i] = ctypes.string_at(int(results["message"][i]))
-    return kinds, values, reasons, messages
+    return Answers(kinds, results["size"].copy(), values, reasons, messages)

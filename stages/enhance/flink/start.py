@@ -113,7 +113,6 @@ def check_topics(kafka, s):
 
 def resolve(kafka, s):
     """(path to restore or None, first offsets)."""
-    check_topics(kafka, s)
     folder = folder_of(s.state)
     path = s.restore or (newest(folder) if folder else None)
     if path:

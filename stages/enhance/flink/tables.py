@@ -51,6 +51,7 @@ def sink(s, name, topic):
         **common(s, topic),
         "properties.transaction.timeout.ms": s.transaction_timeout,
         "properties.batch.size": 131072,
+        "properties.max.request.size": max(s.largest.values()) + (1 << 20),
         "properties.linger.ms": 5,
         "sink.delivery-guarantee": s.shared["delivery"],
         "sink.transactional-id-prefix": f"sluice.{s.shared['group']}.flink.{name}",
@@ -88,11 +89,14 @@ def view(s):
 def inserts(s):
     src = {"sluice-src": "src"}
     letter = {**src, **letter_headers(s.shared["raw-topic"])}
+    bare = {**letter, "sluice-error-truncated": binary("'true'")}
     return [
         f"""INSERT INTO enhanced SELECT `key`, answer.`value`,
             MAP_UNION(headers, {header_map(src)}), ts FROM answered WHERE answer.kind = 0""",
-        f"""INSERT INTO dead SELECT `key`, `value`,
-            MAP_UNION(headers, {header_map(letter)}), ts FROM answered WHERE answer.kind <> 0""",
+        f"""INSERT INTO dead SELECT `key`, CASE WHEN answer.kind = 2 THEN X'' ELSE `value` END,
+            CASE WHEN answer.kind = 2 THEN MAP_UNION(headers, {header_map(bare)})
+                ELSE MAP_UNION(headers, {header_map(letter)}) END,
+            ts FROM answered WHERE answer.kind <> 0""",
     ]
 
 
