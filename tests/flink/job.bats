@@ -60,16 +60,16 @@ records() { # TOPIC
   start_flink --parallelism 3 --set mock-latency=1ms
   posts 1 20000 >feed
   start "$SLUICE" source --from feed --quiet --rate 400
-  wait_for 120 enhanced_at_least 500
+  wait_for 300 enhanced_at_least 500
   workers_are 3
   kill -9 "$(workers | head -n 1)"
-  wait_for 120 enhanced_at_least 4000
+  wait_for 300 enhanced_at_least 4000
   kill -9 "$(jvm_of "$JOB")"
   wait_for 60 job_has_ended
   run wait "$JOB"
   [ "$status" -eq 1 ]
   start_flink --parallelism 2
-  wait_for 120 enhanced_at_least 10000
+  wait_for 300 enhanced_at_least 10000
   kill_tree "$JOB" # all of it at once
   wait "${PIDS[1]}" # the source
   flink --drain
@@ -80,7 +80,7 @@ records() { # TOPIC
   start_flink
   posts 1 4000 >feed
   start "$SLUICE" source --from feed --quiet --rate 300
-  wait_for 120 enhanced_at_least 500
+  wait_for 300 enhanced_at_least 500
   kill -TERM "$JOB"
   run wait "$JOB"
   [ "$status" -eq 0 ]
@@ -133,7 +133,7 @@ EOF
   export OPENAI_API_KEY=test
   posts 1 3000 | send
   start_flink --config sluice.yml
-  wait_for 120 enhanced_at_least 400
+  wait_for 300 enhanced_at_least 400
   kill_tree "$JOB"
   flink --config sluice.yml --drain
   each_came_out_once 3000

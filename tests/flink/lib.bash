@@ -33,7 +33,7 @@ kill_tree() {
 }
 
 flink() {
-  timeout -k 5 240 "$ROOT/scripts/flink.sh" --state "$TMP/flink-state" "$@"
+  timeout -k 5 500 "$ROOT/scripts/flink.sh" --state "$TMP/flink-state" "$@"
 }
 
 # In the background; its log is flink.log, its pid in JOB. Not by flink(): timeout would be between.

@@ -36,6 +36,9 @@ logging.getLogger("py4j").setLevel(logging.CRITICAL)  # what goes wrong is said 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ENDED = ("FINISHED", "FAILED", "CANCELED")
 STOP_WAIT_S = 120
+# Of SLUICE_... : secrets, lists (their items are separated otherwise), and what belongs to a machine.
+NOT_SENT = re.compile(
+    "KEY|PASSWORD|SECRET|TOKEN|_FILE$|^SLUICE_(X|CONFIG|STATE_DIR|INSTANCE|ENRICHERS)$|^SLUICE_TEST")
 
 
 def state_uri(s):
@@ -92,8 +95,14 @@ def environment(s, restore):
 
 
 def library_settings(s):
-    """What the library gets beside the file: the broker that the job uses, and --set."""
-    return [f"{k}={v}" for k, v in {"broker": f"kafka://{s.bootstrap}", **s.given}.items()]
+    """What the library gets beside the file: --set, the broker that the job uses, and the environment
+    from here, since tasks may run where it is another. Secrets stay: they are not sent around."""
+    found = {}
+    for name, value in os.environ.items():
+        if name.startswith("SLUICE_") and value and not NOT_SENT.search(name):
+            found[name[len("SLUICE_"):].lower().replace("_", "-")] = value
+    found.update({"broker": f"kafka://{s.bootstrap}", **s.given})
+    return [f"{key}={value}" for key, value in found.items()]
 
 
 def config_text(s):
