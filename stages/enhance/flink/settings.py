@@ -171,8 +171,8 @@ def arguments():
     p.add_argument("--partitioner", choices=["default", "fixed"], default="default",
                    help="default: by the key, as Kafka does; fixed: each subtask writes to one "
                         "partition, which keeps the order of posts without a key")
-    p.add_argument("--library", default=os.environ.get("LIBSLUICE", "libsluice.so"),
-                   metavar="FILE", help="libsluice.so on the machines that run the tasks")
+    p.add_argument("--library", default=os.environ.get("LIBSLUICE", "libsluice.so.1"),
+                   metavar="FILE", help="libsluice.so.1 on the machines that run the tasks")
     p.add_argument("--jars", default=os.environ.get("FLINK_KAFKA_JARS", ""), metavar="DIR",
                    help="where the Kafka connector's jar is")
     p.add_argument("--kafka", action="append", default=[], metavar="NAME=VALUE",
