@@ -212,14 +212,16 @@ def run(s):
         start.check_topics(admin, s)
         s.largest = {name: admin.largest_value(s.shared[f"{name}-topic"])
                      for name in ("enhanced", "dead")}
+        check_library(s)
         restore, starts = start.resolve(admin, s)
         ends = admin.offsets(s.shared["raw-topic"], "latest") if s.drain else None
-        check_library(s)
         function = enrich_function(s.library, config_text(s), library_settings(s), s.largest)
         statements = tables.build(environment(s, restore), s, function, starts)
         if s.explain:
             print(statements.explain())
             return True
+        if folder and not restore:
+            start.write_begun(folder, starts)
         print(f"sluice: {'going on with ' + restore if restore else 'a new start'}; outputs become "
               f"visible every {s.checkpoint_interval}", file=sys.stderr, flush=True)
         ended_well = Run(s, statements.execute().get_job_client(), ends, admin).follow()
@@ -248,6 +250,10 @@ def main(argv):
         return e.code
     except (Py4JNetworkError, ConnectionError) as e:
         print(f"sluice: the JVM has ended: {e}", file=sys.stderr)
+        return 1
+    except Py4JJavaError as e:  # of a cluster that went away, for example
+        for line in reasons(str(e)):
+            print(f"sluice: {line}", file=sys.stderr)
         return 1
 
 

@@ -117,7 +117,4 @@ def resolve(kafka, s):
     path = s.restore or (newest(folder) if folder else None)
     if path:
         return path, kafka.offsets(s.shared["raw-topic"], "earliest")
-    starts = without_checkpoint(kafka, s, read_begun(folder) if folder else None)
-    if folder:
-        write_begun(folder, starts)
-    return None, starts
+    return None, without_checkpoint(kafka, s, read_begun(folder) if folder else None)
