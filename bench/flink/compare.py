@@ -3,7 +3,7 @@
 The Flink job with libsluice beside the same job written with json.loads, in turns, on one broker
 (KAFKA_BOOTSTRAP_SERVERS). For each run: posts/s between 20 % and 80 % of the posts, and the CPU time
 of all its processes (JVM and Python, not the broker) over the same stretch. Other load on the machine
-falls on both; compare within one run only. `scripts/flink-bench.sh` starts all that it needs.
+falls on both; compare within one run only. Run it by scripts/flink-bench.sh, which starts what it needs.
 """
 import argparse
 import json
@@ -13,7 +13,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))

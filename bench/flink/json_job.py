@@ -70,7 +70,7 @@ def main():
         if os.environ["JSON_KIND"] == "thread":
             found["python.execution-mode"] = "thread"
         found["python.files"] += "," + os.path.abspath(__file__)
-        for name in ("job.py", "kafka.py", "settings.py", "start.py", "tables.py"):
+        for name in ("job.py", "kafka.py", "running.py", "settings.py", "start.py", "tables.py"):
             found["python.files"] += "," + os.path.join(job.HERE, name)
         return found
 

@@ -7,14 +7,12 @@ SIGTERM and SIGINT end it with a savepoint, which the next start goes on with. E
 in order, 1 the job failed, 2 usage, 69 no broker, 78 a setting must change. docs/FLINK.md has the rest.
 """
 import functools
-import json
 import logging
 import os
 import re
 import signal
 import sys
 import time
-import urllib.request
 
 # A Python process for each subtask, also in the local mini-cluster: one for all would share a GIL.
 os.environ.setdefault("_python_worker_execution_mode", "process")
@@ -22,10 +20,10 @@ os.environ.setdefault("_python_worker_execution_mode", "process")
 from py4j.protocol import Py4JJavaError, Py4JNetworkError
 from pyflink import pyflink_gateway_server
 from pyflink.common import Configuration
-from pyflink.java_gateway import get_gateway
 from pyflink.table import EnvironmentSettings, TableEnvironment
 
 import kafka
+import running
 import settings
 import start
 import tables
@@ -34,7 +32,6 @@ from sluice_library import Sluice, SluiceError
 
 logging.getLogger("py4j").setLevel(logging.CRITICAL)  # what goes wrong is said once, by us
 HERE = os.path.dirname(os.path.abspath(__file__))
-ENDED = ("FINISHED", "FAILED", "CANCELED")
 STOP_WAIT_S = 120
 # Of SLUICE_... : secrets, lists (their items are separated otherwise), and what belongs to a machine.
 NOT_SENT = re.compile(
@@ -119,31 +116,12 @@ def check_library(s):
         Sluice(s.library, s.config, library_settings(s)).close()
 
 
-def is_running(s):
-    """The id of a job of this name that runs on the cluster: to submit it again would repeat all."""
-    with urllib.request.urlopen(f"http://{s.jobmanager}/jobs/overview", timeout=30) as reply:
-        jobs = json.load(reply)["jobs"]
-    for job in jobs:
-        if job["name"] == s.shared["group"] and job["state"] not in ENDED:
-            return job["jid"]
-    return None
-
-
-def reasons(text):
-    """The lines of a Java stack trace that say what was wrong."""
-    found = []
-    for line in re.findall(r"(?:Caused by: |\n\S*Error: )(.*)", text):
-        if line and line not in found:
-            found.append(line[:400])
-    return found or [text[:400]]
-
-
 class Run:
     """Follows a job until it ends, or until a signal or a complete drain ends it."""
 
-    def __init__(self, s, client, ends, admin):
-        self.s, self.client, self.ends, self.admin = s, client, ends, admin
-        self.told, self.why_not, self.ask_again = False, "", 0.0
+    def __init__(self, s, job, ends, admin):
+        self.s, self.job, self.ends, self.admin = s, job, ends, admin
+        self.told, self.ask_again = False, 0.0
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self.on_signal)
 
@@ -152,18 +130,6 @@ class Run:
             os._exit(128 + number)
         self.told = True
 
-    def stop(self):
-        """False: not now, for its tasks are being started."""
-        # PyFlink's own stop_with_savepoint calls a method that Flink 2 no longer has.
-        kind = get_gateway().jvm.org.apache.flink.core.execution.SavepointFormatType.DEFAULT
-        try:
-            path = self.client._j_job_client.stopWithSavepoint(False, state_uri(self.s), kind).get()
-        except Py4JJavaError as e:
-            self.why_not = reasons(str(e))[-1]
-            return False
-        print(f"sluice: stopped; savepoint {path}", file=sys.stderr, flush=True)
-        return True
-
     def drained(self):
         """Asks the broker once a second, if a drain is wanted."""
         if self.ends is None or time.monotonic() < self.ask_again:
@@ -171,60 +137,63 @@ class Run:
         self.ask_again = time.monotonic() + 1
         return kafka.caught_up(self.admin, self.s, self.ends)
 
+    def stop(self, told):
+        path = self.job.stop(state_uri(self.s))
+        print(f"sluice: stopped; savepoint {path}", file=sys.stderr, flush=True)
+        if not told:  # drained: the group stands behind all that was read, marks of transactions too
+            self.admin.set_positions(self.s.shared["group"], self.s.shared["raw-topic"], self.ends)
+
     def follow(self):
         """True when it ended in order."""
         deadline = None
-        while (status := self.client.get_job_status().result().name) not in ENDED:
+        while (state := self.job.state()) not in running.ENDED:
             told = self.told
-            if status == "RUNNING" and (told or self.drained()):
-                if self.stop():
-                    self.say_positions(told)
+            if state == "RUNNING" and (told or self.drained()):
+                try:
+                    self.stop(told)
                     return True
-                deadline = deadline or time.monotonic() + STOP_WAIT_S
-                if time.monotonic() > deadline:
-                    raise settings.Refused(f"the job cannot be stopped: {self.why_not}")
+                except running.NotNow as e:  # its tasks are being started
+                    deadline = deadline or time.monotonic() + STOP_WAIT_S
+                    if time.monotonic() > deadline:
+                        raise settings.Refused(f"the job cannot be stopped: {e}") from e
             time.sleep(0.2)
-        if status != "FINISHED":
-            self.tell_failure(status)
-        return status == "FINISHED"
-
-    def say_positions(self, told):
-        """After a drain the group stands behind all that was read, marks of transactions too."""
-        if not told:
-            self.admin.set_positions(self.s.shared["group"], self.s.shared["raw-topic"], self.ends)
-
-    def tell_failure(self, status):
-        print(f"sluice: the job ended: {status}", file=sys.stderr)
-        try:
-            self.client.get_job_execution_result().result()
-        except Exception as e:
-            for line in reasons(str(e)):
+        if state != "FINISHED":
+            print(f"sluice: the job ended: {state}", file=sys.stderr)
+            for line in self.job.failure():
                 print(f"sluice:   {line}", file=sys.stderr)
+        return state == "FINISHED"
+
+
+def begin(s, admin, folder):
+    """The job that was started, or None: only its plan was wanted."""
+    check_library(s)
+    restore, starts = start.resolve(admin, s)
+    function = enrich_function(s.library, config_text(s), library_settings(s), s.largest)
+    statements = tables.build(environment(s, restore), s, function, starts)
+    if s.explain:
+        print(statements.explain())
+        return None
+    if folder and not restore:
+        start.write_begun(folder, starts)
+    print(f"sluice: {'going on with ' + restore if restore else 'a new start'}; outputs become "
+          f"visible every {s.checkpoint_interval}", file=sys.stderr, flush=True)
+    return running.Started(statements.execute().get_job_client())
 
 
 def run(s):
     folder = start.folder_of(s.state)
     held = start.lock(folder) if folder else None
-    if s.jobmanager and (jid := is_running(s)):
-        raise settings.Refused(
-            f"job {jid} of the name {s.shared['group']} runs on {s.jobmanager} already")
     with kafka.Kafka(s) as admin:
         start.check_topics(admin, s)
         s.largest = {name: admin.largest_value(s.shared[f"{name}-topic"])
                      for name in ("enhanced", "dead")}
-        check_library(s)
-        restore, starts = start.resolve(admin, s)
         ends = admin.offsets(s.shared["raw-topic"], "latest") if s.drain else None
-        function = enrich_function(s.library, config_text(s), library_settings(s), s.largest)
-        statements = tables.build(environment(s, restore), s, function, starts)
-        if s.explain:
-            print(statements.explain())
-            return True
-        if folder and not restore:
-            start.write_begun(folder, starts)
-        print(f"sluice: {'going on with ' + restore if restore else 'a new start'}; outputs become "
-              f"visible every {s.checkpoint_interval}", file=sys.stderr, flush=True)
-        ended_well = Run(s, statements.execute().get_job_client(), ends, admin).follow()
+        job = running.find(s.jobmanager, s.shared["group"]) if s.jobmanager else None
+        if job:
+            print("sluice: the job runs already; following it", file=sys.stderr, flush=True)
+        else:
+            job = begin(s, admin, folder)
+        ended_well = job is None or Run(s, job, ends, admin).follow()
     del held
     return ended_well
 
@@ -248,11 +217,11 @@ def main(argv):
     except SluiceError as e:
         print(f"sluice: {e}", file=sys.stderr)
         return e.code
-    except (Py4JNetworkError, ConnectionError) as e:
-        print(f"sluice: the JVM has ended: {e}", file=sys.stderr)
+    except (Py4JNetworkError, OSError) as e:
+        print(f"sluice: the JVM or the cluster has gone: {e}", file=sys.stderr)
         return 1
     except Py4JJavaError as e:  # of a cluster that went away, for example
-        for line in reasons(str(e)):
+        for line in running.reasons(str(e)):
             print(f"sluice: {line}", file=sys.stderr)
         return 1
 

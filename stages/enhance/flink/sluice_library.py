@@ -8,7 +8,6 @@ import ctypes
 import os
 
 import numpy as np
-import pyarrow as pa
 
 ABI = 1
 WHY_MAX = 512
