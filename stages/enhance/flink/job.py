@@ -17,7 +17,7 @@ import time
 # A Python process for each subtask, also in the local mini-cluster: one for all would share a GIL.
 os.environ.setdefault("_python_worker_execution_mode", "process")
 
-from py4j.protocol import Py4JJavaError, Py4JNetworkError
+from py4j.protocol import Py4JError, Py4JJavaError
 from pyflink import pyflink_gateway_server
 from pyflink.common import Configuration
 from pyflink.table import EnvironmentSettings, TableEnvironment
@@ -30,7 +30,7 @@ import tables
 from sluice_enrichment import enrich_function
 from sluice_library import Sluice, SluiceError
 
-logging.getLogger("py4j").setLevel(logging.CRITICAL)  # what goes wrong is said once, by us
+logging.disable(logging.ERROR)  # what goes wrong is said once, by us
 HERE = os.path.dirname(os.path.abspath(__file__))
 STOP_WAIT_S = 120
 # Of SLUICE_... : secrets, lists (their items are separated otherwise), and what belongs to a machine.
@@ -217,12 +217,12 @@ def main(argv):
     except SluiceError as e:
         print(f"sluice: {e}", file=sys.stderr)
         return e.code
-    except (Py4JNetworkError, OSError) as e:
-        print(f"sluice: the JVM or the cluster has gone: {e}", file=sys.stderr)
-        return 1
     except Py4JJavaError as e:  # of a cluster that went away, for example
         for line in running.reasons(str(e)):
             print(f"sluice: {line}", file=sys.stderr)
+        return 1
+    except (Py4JError, OSError) as e:
+        print(f"sluice: the JVM or the cluster has gone: {e}", file=sys.stderr)
         return 1
 
 
