@@ -56,15 +56,13 @@ install() {
     flock 8
     install_pyflink
     install_connector
+    [ -n "${LIBSLUICE:-}" ] || scripts/build.sh >&2
     exec 8>&-
 }
 
 scripts/deps.sh test
 install
-if [ -z "${LIBSLUICE:-}" ]; then
-    scripts/build.sh >&2
-    export LIBSLUICE=$PWD/build/libsluice.so
-fi
+export LIBSLUICE=${LIBSLUICE:-$PWD/build/libsluice.so.1}
 [ "${1:-}" = --install ] && exit 0
 
 export FLINK_KAFKA_JARS=$jars

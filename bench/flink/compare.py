@@ -84,7 +84,9 @@ class Measured:
         script = (os.path.join(ROOT, "stages", "enhance", "flink", "job.py") if kind == "sluice"
                   else os.path.join(HERE, "json_job.py"))
         self.folder = tempfile.TemporaryDirectory()
-        self.command = [sys.executable, script, "--drain", "--state", self.folder.name, *options]
+        # Few and large bundles, for both: the time of a bundle is the same however small it is.
+        self.command = [sys.executable, script, "--drain", "--state", self.folder.name,
+                        "--checkpoint-interval", "5 s", "--bundle-time", "1000", *options]
         self.samples = []
 
     def run(self):
