@@ -128,7 +128,7 @@ records() { # TOPIC
   wait_for 20 test -s port
   cat >sluice.yml <<EOF
 enricher: openai
-llm: {url: "http://127.0.0.1:$(cat port)/v1", model: test}
+llm-url: "http://127.0.0.1:$(cat port)/v1"
 EOF
   export OPENAI_API_KEY=test
   posts 1 3000 | send
