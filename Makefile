@@ -5,7 +5,7 @@ SHELL := /bin/bash
 PREFIX ?= /usr/local
 ARGS ?=
 
-.PHONY: help run build test test-all test-llm llm bench chaos fuzz kafka check format install deb uninstall clean
+.PHONY: help run build flink test test-all test-llm llm bench chaos fuzz kafka check format install deb uninstall clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -15,6 +15,9 @@ run: build ## run the whole pipeline once (options: make run ARGS="--count 10")
 
 build: ## make build/sluice; installs what is missing first (apt)
 	@scripts/build.sh
+
+flink: ## run enhance as a Flink job (options: make flink ARGS="--help")
+	@scripts/flink.sh $(ARGS)
 
 test: ## all tests; ends with "N passed, N failed"
 	@scripts/test.sh

@@ -237,7 +237,14 @@ extra() {
         suite valgrind count_one scripts/valgrind.sh build/test
     coverage
     e2e test tests/long
+    flink
     containers
+}
+
+# Says of each test that it is skipped where PyFlink is not to be had.
+flink() {
+    kafka_await
+    suite flink count_tap env SLUICE="$PWD/build/test/sluice" tests/flink/run.sh
 }
 
 # Needs a container engine; says of each test that it is skipped where there is none.

@@ -34,9 +34,11 @@ END
   old=$(old_compose)
   [ -n "$old" ] || skip "there is no docker-compose 1.x"
   "$old" -f docker-compose.yml config -q
-  "$old" -f compose/embedded.yml config -q
-  for overlay in compose/*.yml; do
-    [ "$overlay" = compose/embedded.yml ] || "$old" -f docker-compose.yml -f "$overlay" config -q
+  for file in compose/*.yml; do
+    case $file in
+    */embedded.yml | */original.yml) "$old" -f "$file" config -q ;;
+    *) "$old" -f docker-compose.yml -f "$file" config -q ;;
+    esac
   done
 }
 

@@ -1,0 +1,166 @@
+"""compare.py [--posts N] [--rounds N] [--feed FILE] [--kinds sluice,row,thread,pandas] [-- FLINK OPTION...]
+
+The Flink job with libsluice beside the same job written with json.loads, in turns, on one broker
+(KAFKA_BOOTSTRAP_SERVERS). For each run: posts/s between 20 % and 80 % of the posts, and the CPU time
+of all its processes (JVM and Python, not the broker) over the same stretch. Other load on the machine
+falls on both; compare within one run only. Run it by scripts/flink-bench.sh, which starts what it needs.
+"""
+import argparse
+import json
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+TICK = os.sysconf("SC_CLK_TCK")
+PARTITIONS = 4
+
+
+def processes():
+    """pid: (parent, program, CPU seconds)"""
+    found = {}
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                with open(f"/proc/{name}/stat", encoding="utf-8", errors="replace") as file:
+                    head, _, rest = file.read().rpartition(")")
+            except OSError:
+                continue
+            fields = rest.split()
+            ticks = int(fields[11]) + int(fields[12])
+            found[int(name)] = int(fields[1]), head.partition("(")[2], ticks / TICK
+    return found
+
+
+def tree_cpu(root, seen):
+    """CPU seconds of a process and all below it, and of the JVMs among them; `seen` keeps those
+    that have ended."""
+    found = processes()
+    for pid in found:
+        above = pid
+        while above in found and above != root:
+            above = found[above][0]
+        if above == root:
+            seen[pid] = found[pid][1:]
+    java = sum(s for program, s in seen.values() if program == "java")
+    return sum(s for _, s in seen.values()), java
+
+
+def end_offsets(broker, topic):
+    wanted = [x for p in range(PARTITIONS) for x in ("-t", f"{topic}:{p}:-1")]
+    out = subprocess.run(["kcat", "-b", broker, "-Q", *wanted], capture_output=True, text=True,
+                         check=False).stdout
+    return sum(int(line.rsplit(" ", 1)[1]) for line in out.splitlines() if "offset" in line)
+
+
+def load(broker, topic, feed, count):
+    """`count` posts with keys; the feed is repeated with new ids."""
+    with open(feed, encoding="utf-8") as file:
+        texts = [json.loads(line)["text"] for line in file if line.strip()]
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8", suffix=".txt") as file:
+        for i in range(1, count + 1):
+            post = json.dumps({"id": i, "text": texts[i % len(texts)]}, ensure_ascii=False)
+            file.write(f"u{i % 50000}\t{post}\n")
+        file.flush()
+        subprocess.run(["kcat", "-b", broker, "-t", topic, "-P", "-K", "\t", "-l", file.name],
+                       check=True)
+
+
+def make_topics(env):
+    subprocess.run([os.path.join(ROOT, "build", "sluice"), "topics", "make"], env=env, check=True,
+                   stdout=subprocess.DEVNULL)
+
+
+class Measured:
+    """One run of a job, sampled until it has ended."""
+
+    def __init__(self, kind, posts, options, env):
+        self.kind, self.posts, self.env = kind, posts, env
+        script = (os.path.join(ROOT, "stages", "enhance", "flink", "job.py") if kind == "sluice"
+                  else os.path.join(HERE, "json_job.py"))
+        self.folder = tempfile.TemporaryDirectory()
+        # Few and large bundles, for both: the time of a bundle is the same however small it is.
+        self.command = [sys.executable, script, "--drain", "--state", self.folder.name,
+                        "--checkpoint-interval", "5 s", "--bundle-time", "1000", *options]
+        self.samples = []
+
+    def run(self):
+        env = {**self.env, "JSON_KIND": self.kind}
+        with tempfile.TemporaryFile("w+") as log:
+            job = subprocess.Popen(self.command, env=env, stdout=log, stderr=log,
+                                   start_new_session=True)
+            seen, begun = {}, time.monotonic()
+            try:
+                while job.poll() is None and time.monotonic() - begun < 900:
+                    cpu = tree_cpu(job.pid, seen)
+                    done = end_offsets(env["BROKER"], env["SLUICE_ENHANCED_TOPIC"])
+                    self.samples.append((time.monotonic(), *cpu, done))
+                    time.sleep(0.2)
+            finally:
+                if job.poll() is None:
+                    os.killpg(job.pid, signal.SIGKILL)
+            log.seek(0)
+            if job.returncode != 0:
+                sys.exit(f"{self.kind}: ended with {job.returncode}\n{log.read()[-3000:]}")
+        self.folder.cleanup()
+        return self.result()
+
+    def result(self):
+        low = next(s for s in self.samples if s[3] >= 0.2 * self.posts)
+        high = next(s for s in self.samples if s[3] >= 0.8 * self.posts)
+        seconds, cpu, java, posts = (b - a for a, b in zip(low, high))
+        return {"kind": self.kind, "posts_s": round(posts / seconds),
+                "cpu_us": round(cpu / posts * 1e6, 2), "java_us": round(java / posts * 1e6, 2),
+                "cores": round(cpu / seconds, 2), "seconds": round(seconds, 1)}
+
+
+def summary(rows, kinds):
+    best = {}
+    for kind in kinds:
+        of = [r for r in rows if r["kind"] == kind]
+        if not of:
+            continue
+        rates, cpus = [r["posts_s"] for r in of], [r["cpu_us"] for r in of]
+        best[kind] = statistics.median(rates), statistics.median(cpus)
+        print(f"{kind:8s} posts/s {best[kind][0]:9,.0f} ({min(rates):,} to {max(rates):,})   "
+              f"CPU/post {best[kind][1]:6.2f} us ({min(cpus)} to {max(cpus)})")
+    for kind in kinds:
+        if kind != "sluice" and kind in best and "sluice" in best:
+            print(f"sluice against {kind}: {best['sluice'][0] / best[kind][0]:.2f} times the posts/s, "
+                  f"{best[kind][1] / best['sluice'][1]:.2f} times less CPU")
+
+
+def main():
+    p = argparse.ArgumentParser()
+    p.add_argument("--posts", type=int, default=1000000)
+    p.add_argument("--rounds", type=int, default=3)
+    p.add_argument("--feed", default=os.path.join(ROOT, "stages", "source", "posts.jsonl"))
+    p.add_argument("--kinds", default="sluice,row,thread,pandas")
+    p.add_argument("options", nargs="*")
+    a = p.parse_args()
+    tag = f"bench-{os.getpid()}"
+    library = os.environ["LIBSLUICE"]
+    env = {k: v for k, v in os.environ.items() if not k.startswith("SLUICE_")}
+    env.update({"BROKER": env["KAFKA_BOOTSTRAP_SERVERS"], "LIBSLUICE": library,
+                "SLUICE_RAW_TOPIC": f"{tag}-raw", "SLUICE_PARTITIONS": str(PARTITIONS)})
+    names = {"SLUICE_ENHANCED_TOPIC": "out", "SLUICE_DEAD_TOPIC": "dead", "SLUICE_GROUP": "group"}
+    kinds, rows = a.kinds.split(","), []
+    for r in range(a.rounds):
+        for kind in kinds:
+            env.update({k: f"{tag}-{v}-{kind}-{r}" for k, v in names.items()})
+            make_topics(env)
+            if not rows:
+                load(env["BROKER"], env["SLUICE_RAW_TOPIC"], a.feed, a.posts)
+            rows.append(Measured(kind, a.posts, a.options, env).run())
+            rows[-1]["load"] = os.getloadavg()[0]
+            print(json.dumps(rows[-1]), flush=True)
+    summary(rows, kinds)
+
+
+if __name__ == "__main__":
+    main()
