@@ -113,6 +113,30 @@ acl() {
   fails 77 "enhanced_posts" as source sink --drain
 }
 
+@test "security: a right that is taken away while enhance runs ends it with 77, and nothing is lost" {
+  secure_setup
+  export SLUICE_RAW_TOPIC=raw_away SLUICE_ENHANCED_TOPIC=enhanced_away SLUICE_DEAD_TOPIC=dead_away
+  "$SLUICE" topics make --broker "$ADMIN" --partitions 1 >/dev/null
+  for topic in raw_away enhanced_away dead_away; do
+    acl --add --allow-principal User:enhance --operation All --topic $topic
+  done
+  acl --add --allow-principal User:enhance --operation Read --group away
+  acl --add --allow-principal User:enhance --operation Write --transactional-id '*'
+  start as enhance enhance --group away 2>log
+  pid=$!
+  wait_for 20 grep -q assigned log
+  acl --remove --force --allow-principal User:enhance --operation All --topic enhanced_away
+  posts 1 100 | "$SLUICE" source --broker "$ADMIN" --from - --quiet
+  rc=0
+  wait $pid || rc=$?
+  echo "exit $rc: $(tail -1 log)"
+  [ "$rc" -eq 77 ]
+  acl --add --allow-principal User:enhance --operation All --topic enhanced_away
+  as enhance enhance --drain --group away
+  "$SLUICE" tap enhanced_away --broker "$ADMIN" --from start | ids >out
+  exactly_once out 100
+}
+
 @test "security: a limit that may not be read stops by name instead of sending again for ever" {
   secure_setup
   export SLUICE_RAW_TOPIC=raw_low SLUICE_ENHANCED_TOPIC=enhanced_low SLUICE_DEAD_TOPIC=dead_low

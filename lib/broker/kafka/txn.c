@@ -287,6 +287,13 @@ static enum status give_up_refused(struct kafka_commit *c)
     return ST_FATAL;
 }
 
+/* Aborts because of c->err. A right that is missing does not come back by sending again. */
+static enum status abort_or_end(struct kafka_commit *c)
+{
+    enum status st = abort_lane(c);
+    return st == ST_ABORT && c->err.kind == ERR_AUTH ? ST_FATAL : st;
+}
+
 /* Sorts a transactional error: again, abort, or the end. NULL is ST_OK. */
 static enum status sort_error(struct kafka_commit *c, rd_kafka_error_t *error, const char *what)
 {
@@ -299,10 +306,10 @@ static enum status sort_error(struct kafka_commit *c, rd_kafka_error_t *error, c
         learn_limits(c->writer);
     kafka_error_take(&c->err, error, "kafka: %s", what);
     if (abort)
-        return abort_lane(c);
+        return abort_or_end(c);
     if (fatal)
         return after_fatal(c);
-    return again ? ST_RETRY : abort_lane(c);
+    return again ? ST_RETRY : abort_or_end(c);
 }
 
 static enum status give_up_retrying(struct kafka_commit *c)
@@ -384,7 +391,7 @@ static enum status end_transaction(struct kafka_commit *c, int64_t deadline_ms)
     enum status st = ST_OK;
     assert(c->lane != NULL); /* a transaction has one */
     if (delivery_failed(c))
-        return abort_lane(c);
+        return abort_or_end(c);
     while (st == ST_OK) {
         POINT("kafka.txn.commit", "", -1, (int64_t)c->number);
         st = sort_error(c, rd_kafka_commit_transaction(c->lane->rk, CALL_MS),
