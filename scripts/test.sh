@@ -156,9 +156,9 @@ unit() { # PRESET [ctest options]
 }
 
 e2e() { # PRESET FOLDER [variables]
-    local preset=$1 folder=$2 name=e2e-$1 files
+    local preset=$1 folder=$2 name=e2e-$1 files jobs=$((cores + 1))
     shift 2
-    [ "$folder" = tests/e2e ] || name=$(basename "$folder")-$preset
+    [ "$folder" = tests/e2e ] || { name=$(basename "$folder")-$preset jobs=1; }
     shopt -s nullglob
     files=("$folder"/*.bats)
     shopt -u nullglob
@@ -172,7 +172,7 @@ e2e() { # PRESET FOLDER [variables]
     fi
     kafka_await
     suite "$name" count_tap env SLUICE="$PWD/build/$preset/sluice" "$@" \
-        bats -T --formatter tap "${files[@]}"
+        scripts/e2e.sh $jobs "${files[@]}"
 }
 
 checks() {

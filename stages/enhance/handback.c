@@ -116,8 +116,8 @@ void enhance_lose(struct enhance *e, const int32_t *partitions, size_t n)
 {
     log_line(
         LOG_WARN, "enhance",
-        "worker %d: %zu partition(s) were taken over by another member: what was not committed "
-        "is done there",
+        "worker %d: %zu partition(s) were lost, to another member or because this one could not be "
+        "heard: what was not committed is done by whoever has them",
         e->w.index, n);
     for (size_t i = 0; i < n; i++)
         enhance_drop(e, partitions[i]);

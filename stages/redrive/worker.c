@@ -53,7 +53,8 @@ static void on_revoking(void *arg, const int32_t *partitions, size_t n)
 static void on_lost(void *arg, const int32_t *partitions, size_t n)
 {
     struct redrive *r = arg;
-    log_line(LOG_WARN, "redrive", "%zu partition(s) were taken over by another member", n);
+    log_line(LOG_WARN, "redrive",
+             "%zu partition(s) were lost, to another member or because this one was not heard", n);
     for (size_t i = 0; i < n; i++) {
         redrive_drop(r, partitions[i], r->head);
         if (partitions[i] < r->part_count)

@@ -342,7 +342,8 @@ static void on_revoking(void *arg, const int32_t *partitions, size_t n)
 static void on_lost(void *arg, const int32_t *partitions, size_t n)
 {
     struct sink *s = arg;
-    log_line(LOG_WARN, "sink", "%zu partition(s) were taken over by another member", n);
+    log_line(LOG_WARN, "sink",
+             "%zu partition(s) were lost, to another member or because this one was not heard", n);
     for (size_t i = 0; i < n; i++)
         if (partitions[i] < s->part_count)
             s->parts[partitions[i]] = (struct part){0};

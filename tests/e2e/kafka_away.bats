@@ -39,7 +39,7 @@ has_outputs() { [ "$(committed "$SLUICE_ENHANCED_TOPIC" | wc -l)" -ge "$1" ]; }
   pid=$!
   wait_for 30 has_outputs 100
   "$KAFKA" halt "$OWN_DIR" --hard
-  wait_for 30 grep -q 'away' log
+  wait_for 30 grep -q 'away' log || { cat log; false; }
   "$KAFKA" resume "$OWN_DIR" 3>&-
   wait_for 30 grep -q 'back' log
   wait_for 60 has_outputs 3000
@@ -59,7 +59,7 @@ has_outputs() { [ "$(committed "$SLUICE_ENHANCED_TOPIC" | wc -l)" -ge "$1" ]; }
   pid=$!
   wait_for 30 has_outputs 100
   "$KAFKA" halt "$OWN_DIR" --hard
-  wait_for 30 grep -q 'away' log
+  wait_for 30 grep -q 'away' log || { cat log; false; }
   "$KAFKA" resume "$OWN_DIR" 3>&-
   wait_for 60 has_outputs 3000
   kill -TERM "$pid"

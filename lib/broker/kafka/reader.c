@@ -32,6 +32,17 @@ void kafka_reader_fail(struct kafka_reader *r, const struct error *err)
 
 /* --- connection --- */
 
+static void report_down(struct kafka_reader *r, const struct error *err)
+{
+    if (r->down)
+        return;
+    r->down = true;
+    r->down_why = *err;
+    r->down_ms = clock_mono_ms();
+    r->probe_ms = 0;
+    r->cfg.events.connection(r->cfg.events.arg, false, err);
+}
+
 static void on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
 {
     UNUSED(rk);
@@ -50,21 +61,18 @@ static void on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
         kafka_error(&err, (rd_kafka_resp_err_t)code, reason, "kafka %s", r->kafka->servers);
     if (err.kind == ERR_AUTH && st == ST_FATAL)
         kafka_reader_fail(r, &err);
-    else if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN && !r->down) {
-        r->down = true;
-        r->down_why = err;
-        r->down_ms = clock_mono_ms();
-        r->probe_ms = 0;
-        r->cfg.events.connection(r->cfg.events.arg, false, &err);
-    }
+    else if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN)
+        report_down(r, &err);
+    else if (code == RD_KAFKA_RESP_ERR__TRANSPORT)
+        r->doubt = true;
 }
 
 static void probe_work(struct job *job)
 {
     struct kafka_probe *probe = (struct kafka_probe *)job;
     const struct rd_kafka_metadata *md = NULL;
-    struct error err;
-    if (kafka_metadata(probe->reader->rk, probe->reader->cfg.topic, 1000, &md, &err) == ST_OK) {
+    struct kafka_reader *r = probe->reader;
+    if (kafka_metadata(r->rk, r->cfg.topic, 2000, &md, &probe->err) == ST_OK) {
         atomic_store(&probe->up, true);
         rd_kafka_metadata_destroy(md);
     }
@@ -74,15 +82,21 @@ static void probe_done(struct job *job)
 {
     struct kafka_probe *probe = (struct kafka_probe *)job;
     struct kafka_reader *r = probe->reader;
+    bool up = atomic_load(&probe->up), was_down = r->down;
     probe->running = false;
-    if (r->closing || !atomic_load(&probe->up) || !r->down)
+    if (r->closing)
         return;
-    r->down = false;
-    r->cfg.events.connection(r->cfg.events.arg, true, NULL);
+    if (!up) {
+        report_down(r, &probe->err);
+        return;
+    }
+    r->down = r->doubt = false;
+    if (was_down)
+        r->cfg.events.connection(r->cfg.events.arg, true, NULL);
 }
 
-/* librdkafka tells when all brokers are down, but not when one is back. A reader that has nothing
- * to commit would else wait for ever. */
+/* librdkafka tells when all brokers are down, unless it has not used one of them for a while, but
+ * not when one is back. A reader that has nothing to commit would else wait for ever. */
 static void probe_connection(struct kafka_reader *r)
 {
     int64_t now_ms = clock_mono_ms();
@@ -92,7 +106,7 @@ static void probe_connection(struct kafka_reader *r)
         kafka_reader_fail(r, &r->down_why);
         r->down = false;
     }
-    if (!r->down || r->probe.running || now_ms < r->probe_ms)
+    if (!(r->down || r->doubt) || r->probe.running || now_ms < r->probe_ms)
         return;
     r->probe_ms = now_ms + PROBE_EVERY_MS;
     r->probe.running = true;

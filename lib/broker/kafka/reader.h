@@ -44,12 +44,14 @@ struct kafka_reader {
     bool down; /* the broker is away, and that was reported */
     struct error down_why;
     int64_t down_ms;  /* since when */
+    bool doubt;       /* a connection broke: ask whether the others hold */
     int64_t probe_ms; /* when to ask whether it is back */
     struct kafka_probe {
         struct job job;
         struct kafka_reader *reader;
         bool running;
         _Atomic bool up;
+        struct error err; /* when it is not up */
     } probe;
 };
 
