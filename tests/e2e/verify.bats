@@ -50,8 +50,8 @@ moved() { # FROM TO: an SQL expression
 }
 
 @test "nothing processed is said so, and a lag fails only with --drained" {
-  posts 1 10 | "$SLUICE" source --from - --quiet --partitions 1
-  "$SLUICE" topics >/dev/null
+  "$SLUICE" topics make --partitions 1 >/dev/null
+  posts 1 10 | "$SLUICE" source --from - --quiet
   run "$SLUICE" verify
   [ "$status" -eq 0 ]
   grep -q 'has passed no record yet' <<<"$output"

@@ -48,7 +48,8 @@ kafka_setup() {
 
 @test "kafka: a reader during aborted transactions saw what is there now; a read_uncommitted one did not" {
   kafka_setup
-  posts 1 6000 | "$SLUICE" source --from - --quiet --partitions 2
+  "$SLUICE" topics make --partitions 2 >/dev/null
+  posts 1 6000 | "$SLUICE" source --from - --quiet
   start "$SLUICE" tap "$SLUICE_ENHANCED_TOPIC" --json >seen.jsonl
   tap=$!
   SLUICE_FAULT=fail@kafka.txn:3 "$SLUICE" enhance --drain --mock-latency 5ms --window 256 --commit-records 300 --trace-txn 2>log
