@@ -39,6 +39,15 @@ enum status drain_begin(struct drain *d, struct broker *broker, const char *grou
     }
 }
 
+/* An empty log is reached without a position; a position below a log's start is not: what lay
+ * between was deleted unread, and whoever reads will say so. */
+static bool has_reached(int64_t offset, const struct watermark *log)
+{
+    if (offset >= 0 && offset < log->start)
+        return false;
+    return offset >= log->end || log->start == log->end;
+}
+
 enum status drain_reached(struct drain *d, bool *ret_reached, struct error *err)
 {
     struct position *pos = mem_array((size_t)d->count, sizeof *pos);
@@ -46,8 +55,7 @@ enum status drain_reached(struct drain *d, bool *ret_reached, struct error *err)
     if (st == ST_OK) {
         bool reached = true;
         for (int32_t i = 0; i < d->count; i++)
-            if (pos[i].offset < d->ends[i].end && d->ends[i].end > d->ends[i].start)
-                reached = false;
+            reached = reached && has_reached(pos[i].offset, &d->ends[i]);
         *ret_reached = reached;
         positions_fini(pos, d->count);
     }
