@@ -392,6 +392,10 @@ static enum status end_transaction(struct kafka_commit *c, int64_t deadline_ms)
     assert(c->lane != NULL); /* a transaction has one */
     if (delivery_failed(c))
         return abort_or_end(c);
+    if (POINT_FAILS("kafka.txn")) {
+        error_set(&c->err, ST_ABORT, ERR_TEMPORARY, "kafka: a fault was injected");
+        return abort_lane(c);
+    }
     while (st == ST_OK) {
         POINT("kafka.txn.commit", "", -1, (int64_t)c->number);
         st = sort_error(c, rd_kafka_commit_transaction(c->lane->rk, CALL_MS),
@@ -425,10 +429,6 @@ static enum status commit_transaction(struct kafka_commit *c)
         st = flush_or_abort(c);
     if (st != ST_OK)
         return st;
-    if (POINT_FAILS("kafka.txn")) {
-        error_set(&c->err, ST_ABORT, ERR_TEMPORARY, "kafka: a fault was injected");
-        return abort_lane(c);
-    }
     if (c->positions != NULL)
         st = send_offsets(c, deadline_ms);
     if (few && st == ST_OK)
