@@ -443,9 +443,11 @@ def llm_embedded(llm, in_flight, more, file):
 
 
 def llm_kafka(kafka, source, llm, in_flight, who, *more):
+    """As llm_embedded: with a topic of answers that nobody has filled yet."""
     with tempfile.TemporaryDirectory(prefix="sluice-bench.") as folder:
         out = kafka.topic("out")
-        command = kafka.sluice(source, out, folder, "--drain", *asks(llm, in_flight), *more)
+        command = kafka.sluice(source, out, folder, "--drain", "--answers-topic",
+                               out + ".answers", *asks(llm, in_flight), *more)
         llm_run(who, command, folder)
 
 
