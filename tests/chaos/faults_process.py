@@ -140,9 +140,9 @@ def moved(w, since, owners):
        short={"kafka": {"stops": 1, "seconds": 8}}, long={"stops": 4, "seconds": 13})
 def zombie(w, stops, seconds):
     begin(w, 8000)
+    known = w.writers()
     proc, number = w.enhance("one", *LOAD), 1
     for _ in range(stops):
-        known = w.writers()
         until(30, "its first output", lambda k=known: w.writers() - k)
         w.advance(200)
         top_up(w, 8000)
