@@ -2,24 +2,7 @@
 # What takes minutes of the engine of paid answers: a limit per minute over three of them, an endpoint
 # that slows down, and replicas that are killed for a minute.
 load ../e2e/lib.bash
-
-llm() {
-  start "$(dirname "$SLUICE")/llm_server" --port-file port "$@" >llm.log
-  wait_for 10 test -s port
-  LLM=http://127.0.0.1:$(cat port)/v1
-}
-
-stat_of() {
-  curl -s "${LLM%/v1}/stats" | jq -r ".$1"
-}
-
-script() {
-  curl -s -X POST "${LLM%/v1}/script" -d "$1" >script.log
-}
-
-metric() {
-  curl -s "http://127.0.0.1:$HTTP/metrics" | awk -v name="$1" '$1 ~ "^" name "({|$)" { s += $2 } END { print int(s) }'
-}
+load ../e2e/llm.bash
 
 @test "95 to 100 % of the tokens a minute are used for three minutes, and no server that enforces the limit refuses" {
   limit=200000
@@ -42,12 +25,12 @@ metric() {
   llm --delay 50
   posts 1 200000 | "$SLUICE" source --from - --quiet
   start "$SLUICE" enhance --enricher openai --llm-url "$LLM" --http 127.0.0.1:$HTTP 2>enhance.log
-  wait_for 30 eval '[ "$(metric sluice_llm_concurrency_limit)" -ge 256 ]'
+  wait_for 30 eval '[ "$(metric "$HTTP" sluice_llm_concurrency_limit)" -ge 256 ]'
   script '{"delay_ms":2000}'
-  wait_for 10 eval '[ "$(metric sluice_llm_concurrency_limit)" -le 128 ]'
-  low=$(metric sluice_llm_concurrency_limit)
+  wait_for 10 eval '[ "$(metric "$HTTP" sluice_llm_concurrency_limit)" -le 128 ]'
+  low=$(metric "$HTTP" sluice_llm_concurrency_limit)
   script '{"delay_ms":50}'
-  wait_for 10 eval '[ "$(metric sluice_llm_concurrency_limit)" -ge 192 ]'
+  wait_for 10 eval '[ "$(metric "$HTTP" sluice_llm_concurrency_limit)" -ge 192 ]'
   kill -TERM "${PIDS[-1]}"
   wait "${PIDS[-1]}"
   done=$(values enhanced_posts | wc -l)
