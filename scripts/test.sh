@@ -18,6 +18,7 @@ passed=0 failed=0 skipped=0
 running= kafka_pid= kafka_ready=
 all=no
 only=()
+broken=() # suites with failures
 for word; do
     case $word in
     --all) all=yes ;;
@@ -95,11 +96,21 @@ suite() { # NAME COUNTER COMMAND...
         "$name" "$p" "$f" "$s" $((SECONDS - start))
     if [ "$f" -gt 0 ]; then
         [ $rc -eq 124 ] && echo "    stopped after $suite_limit_s s"
-        grep -nE '^not ok|\[  FAILED  \]|\(Failed\)|ERROR: |error:|FAILED:' "$log" | head -30
         echo "    --- end of $log"
         tail -n 40 "$log" | sed 's/^/    /'
+        broken+=("$name")
     fi
     return $rc
+}
+
+# What failed, once more and in short, at the very end: where a long output is cut, its end is kept.
+say_broken() {
+    local name
+    for name; do
+        echo "--- failed in $name ($logs/$name.log)"
+        grep -nE -A6 '^not ok|\[  (ERROR|FAILED)|\*\*\*(Failed|Timeout|Exception)|ERROR: |SUMMARY: |error:|^FAIL' \
+            "$logs/$name.log" | cut -c 1-300 | head -60
+    done
 }
 
 skip_suite() { # NAME WHY
@@ -258,6 +269,7 @@ kafka_start
 usual
 [ $all = yes ] && extra
 
+say_broken "${broken[@]}"
 echo "total $SECONDS s"
 if [ $((passed + failed)) -eq 0 ]; then
     echo "no test was run" >&2

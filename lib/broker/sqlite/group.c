@@ -426,6 +426,12 @@ static void report_failed(struct sqlite_reader *reader)
     loop_timer_start(group->timer, RETRY_MS);
 }
 
+void group_file_works(struct sqlite_reader *reader)
+{
+    if (reader->group->failing_since_ms > 0)
+        reader->group->failing_since_ms = clock_mono_ms();
+}
+
 static void report_done(struct sqlite_reader *reader)
 {
     struct group *group = reader->group;

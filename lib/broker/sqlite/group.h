@@ -62,6 +62,9 @@ enum status group_start(struct sqlite_reader *reader, const struct reader_config
 void group_stop(struct sqlite_reader *reader);  /* leaves the group */
 void group_round(struct sqlite_reader *reader); /* look at the group now */
 
+/* The file took a commit: whatever fails from now on begins its --broker-timeout anew. */
+void group_file_works(struct sqlite_reader *reader);
+
 /* Members of a group that are alive; `board` is another one than theirs. In a transaction. */
 enum status group_live_members(struct db *db, const struct board *board, const char *group,
                                int *ret_count, struct error *err) MUST_CHECK;

@@ -101,7 +101,10 @@ static void on_upkeep_done(struct job *job)
 
 static void report_back(struct sqlite_writer *writer)
 {
-    if (writer->away && writer->reader != NULL)
+    if (writer->reader == NULL)
+        return;
+    group_file_works(writer->reader);
+    if (writer->away)
         writer->reader->cfg.events.connection(writer->reader->cfg.events.arg, true, NULL);
     writer->away = false;
 }
