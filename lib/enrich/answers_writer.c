@@ -13,7 +13,7 @@
 #include "lib/base/point.h"
 #include "lib/enrich/answers_file.h"
 
-enum { GATHER_MS = 4, TRY_AGAIN_MS = 200 };
+enum { GATHER_MS = 4, PATIENT_MS = 200, PATIENT_PUTS = 4096, TRY_AGAIN_MS = 200 };
 static const char note_name[] = "journal";
 
 struct queued {
@@ -34,6 +34,7 @@ struct answers_writer {
     struct queued *first, *last; /* to be stored */
     char *note;
     uint64_t queued, done; /* puts so far: done follows queued */
+    bool urgent;           /* somebody waits for one of those to be stored, or looks for it */
     bool stopping, broken;
     struct error why;
     atomic_uint_fast64_t stored, races;
@@ -41,11 +42,24 @@ struct answers_writer {
 
 /* --- the thread --- */
 
+static bool in_a_hurry(const struct answers_writer *w)
+{
+    return w->urgent || w->stopping || w->note != NULL || w->queued - w->done >= PATIENT_PUTS;
+}
+
 /* A commit costs as much as a dozen answers: others may come before it. Calls that are paid for
- * take so much longer that nobody sees it. The lock is held. */
+ * take so much longer that nobody sees it. What was read back is in memory until it is in the file,
+ * and can wait: pages that many of them change are written once. The lock is held. */
 static void gather(struct answers_writer *w)
 {
-    if (w->stopping || w->note != NULL)
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until); /* a jump of the clock costs one commit, early or late */
+    until.tv_nsec += PATIENT_MS * 1000000L;
+    until.tv_sec += until.tv_nsec / 1000000000L;
+    until.tv_nsec %= 1000000000L;
+    while (!in_a_hurry(w) && pthread_cond_timedwait(&w->work, &w->lock, &until) == 0)
+        ;
+    if (!w->urgent || w->stopping || w->note != NULL)
         return;
     pthread_mutex_unlock(&w->lock);
     nanosleep(&(struct timespec){.tv_nsec = GATHER_MS * 1000000L}, NULL);
@@ -63,6 +77,7 @@ static struct queued *take_all(struct answers_writer *w, char **ret_note, uint64
     *ret_upto = w->queued;
     w->first = w->last = NULL;
     w->note = NULL;
+    w->urgent = false;
     pthread_mutex_unlock(&w->lock);
     return first;
 }
@@ -184,7 +199,9 @@ static void enqueue(struct answers_writer *w, struct queued *p)
     *(w->last != NULL ? &w->last->next : &w->first) = p;
     w->last = p;
     w->queued++;
-    pthread_cond_signal(&w->work);
+    w->urgent |= p->put != PUT_READ_BACK && p->put != PUT_READ_BACK_REPLACES;
+    if (w->first == p || in_a_hurry(w))
+        pthread_cond_signal(&w->work);
     pthread_mutex_unlock(&w->lock);
 }
 

@@ -1,11 +1,14 @@
-/* Our answers on their way to the topic. While a batch is on its way the next one collects, so that
- * many answers share one request without waiting for each other; what an abort takes back is sent
+/* Our answers on their way to the topic. While a batch is on its way, and for GAP_MS after its begin,
+ * the next one collects, so that many answers share one request; what an abort takes back is sent
  * again from memory. */
 #include <string.h>
 
+#include "lib/base/clock.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "stages/enhance/journal_worker.h"
+
+enum { GAP_MS = 8 };
 
 static void push(struct append_list *list, struct append *a)
 {
@@ -68,7 +71,7 @@ void journal_append(void *arg, const struct question *q, const struct answer *an
     write_value(j, answer, model, &a->value);
     pthread_mutex_lock(&j->lock);
     push(&j->fresh, a);
-    if (j->bell != NULL)
+    if (j->bell != NULL && !j->comes_by_itself)
         loop_bell_ring(j->bell);
     pthread_mutex_unlock(&j->lock);
 }
@@ -104,25 +107,52 @@ static enum status send_one(struct journal_worker *jw, struct append *a)
     return st;
 }
 
-void append_pump(struct journal_worker *jw)
+/* How long the next batch still gathers: each costs requests, and wakes threads. Calls that are paid
+ * for take so much longer that nobody sees it. */
+static int64_t gap_left_ms(const struct journal_worker *jw)
+{
+    int64_t left = jw->begun_ms + GAP_MS - clock_mono_ms();
+    return jw->stopping || left < 0 ? 0 : left;
+}
+
+static void hand_over(struct journal_worker *jw)
 {
     struct error err;
-    struct journal *j = jw->j;
-    pthread_mutex_lock(&j->lock);
-    join(&jw->unsent, &j->fresh);
-    pthread_mutex_unlock(&j->lock);
+    uint64_t number = 0;
     while (jw->unsent.first != NULL && send_one(jw, jw->unsent.first) == ST_OK)
         push(&jw->filled, pop(&jw->unsent));
-    if (jw->filled.first == NULL || !writer_can_commit(jw->writer))
+    if (jw->filled.first == NULL)
         return;
-    uint64_t number = 0;
     if (writer_commit(jw->writer, NULL, 0, &number, &err) != ST_OK) {
         worker_fail(&jw->w, &err);
         return;
     }
+    jw->begun_ms = clock_mono_ms();
     for (struct append *a = jw->filled.first; a != NULL; a = a->next)
         a->batch = number;
     join(&jw->sent, &jw->filled);
+}
+
+void append_pump(struct journal_worker *jw)
+{
+    struct journal *j = jw->j;
+    bool on_its_way = !writer_can_commit(jw->writer);
+    int64_t left_ms = gap_left_ms(jw);
+    pthread_mutex_lock(&j->lock);
+    join(&jw->unsent, &j->fresh);
+    j->comes_by_itself = on_its_way || left_ms > 0;
+    pthread_mutex_unlock(&j->lock);
+    if (on_its_way)
+        return;
+    if (left_ms > 0)
+        loop_timer_start(jw->gap_timer, left_ms);
+    else
+        hand_over(jw);
+}
+
+static void on_gap_over(void *arg)
+{
+    append_pump(arg);
 }
 
 bool append_idle(struct journal_worker *jw)
@@ -184,12 +214,14 @@ enum status append_open(struct journal_worker *jw, struct error *err)
                    .writable = on_writable,
                    .failed = on_failed},
     };
+    jw->gap_timer = loop_timer_new(jw->w.loop, on_gap_over, jw);
     return writer_open(jw->w.env->broker, &cfg, &jw->writer, err);
 }
 
 void append_close(struct journal_worker *jw)
 {
     writer_close(jw->writer);
+    loop_timer_free(jw->gap_timer);
     append_drop(jw->j->answers, &jw->sent);
     append_drop(jw->j->answers, &jw->filled);
     append_drop(jw->j->answers, &jw->unsent);

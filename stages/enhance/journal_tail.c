@@ -11,7 +11,15 @@
 #include "lib/base/mem.h"
 #include "stages/enhance/journal_worker.h"
 
-enum { TAKE = 512, UNFLUSHED_MAX = 8192, TAKE_BYTES = 4 << 20, TICK_MS = 500, SHOW_MS = 3000 };
+enum {
+    TAKE = 512,
+    UNFLUSHED_MAX = 8192,
+    FLUSH_AT = 2048,
+    FLUSH_MS = 200, /* while nobody waits for it */
+    TAKE_BYTES = 4 << 20,
+    TICK_MS = 500,
+    SHOW_MS = 3000
+};
 
 /* --- records --- */
 
@@ -188,9 +196,15 @@ static void flush_done(struct job *job)
     tail_pump(jw);
 }
 
+static bool flush_is_due(const struct journal_worker *jw)
+{
+    return SUM(jw, target, applied) > 0 || jw->unflushed >= FLUSH_AT ||
+           clock_mono_ms() - jw->flushed_ms >= FLUSH_MS;
+}
+
 static void flush(struct journal_worker *jw)
 {
-    if (jw->flushing || SUM(jw, read, applied) == 0)
+    if (jw->flushing || SUM(jw, read, applied) == 0 || !flush_is_due(jw))
         return;
     buf_reset(&jw->note, 0);
     for (int32_t p = 0; p < jw->part_count; p++) {
@@ -198,6 +212,7 @@ static void flush(struct journal_worker *jw)
         buf_printf(&jw->note, "%s%d=%" PRId64, p == 0 ? "" : " ", (int)p, jw->parts[p].noted);
     }
     jw->unflushed = 0;
+    jw->flushed_ms = clock_mono_ms();
     jw->flushing = true;
     jw->flush = (struct job){.work = flush_work, .done = flush_done};
     runner_submit(jw->runner, &jw->flush);

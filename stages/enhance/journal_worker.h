@@ -34,6 +34,7 @@ struct journal {
     char by[BY_BYTES + 1];
     pthread_mutex_t lock;
     struct loop_bell *bell;     /* under lock; NULL while the worker does not run */
+    bool comes_by_itself;       /* under lock: the worker will look for more without a bell */
     struct append_list fresh;   /* under lock: not seen by the worker yet */
     struct journal_gate *gates; /* under lock */
     uint64_t shut;              /* under lock: how often any gate was shut */
@@ -67,6 +68,8 @@ struct journal_worker {
 
     /* journal_append.c */
     struct writer *writer;
+    struct loop_timer *gap_timer;
+    int64_t begun_ms; /* of the last batch */
     struct append_list sent, filled, unsent; /* handed over, in the open batch, not yet */
 
     /* journal_tail.c */
@@ -80,6 +83,7 @@ struct journal_worker {
     struct job flush, look;
     bool flushing, looking, look_failed;
     size_t unflushed; /* records taken since the last flush began */
+    int64_t flushed_ms;
     enum status flush_status, look_status;
     struct error flush_err, look_err;
     struct watermark *ends;
