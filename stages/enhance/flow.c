@@ -155,7 +155,7 @@ static enum status send_window(struct enhance *e, struct window *win)
             return st;
         POINT("enhance.sent", e->w.env->opt->raw_topic, slot->rec.partition, slot->rec.offset);
         window_sent(win);
-        if (e->batch_records++ == 0)
+        if (e->batch_records++ == 0 && e->batch_since_ns == 0)
             e->batch_since_ns = clock_mono_ns();
     }
     return ST_OK;
@@ -219,6 +219,22 @@ static bool is_due(struct enhance *e)
     return false;
 }
 
+/* Where calls take far longer than a commit, outputs wait for it here and are sent all at once: each
+ * time a transaction meets a new partition, librdkafka's main thread spins for a millisecond. */
+static bool holds_back(struct enhance *e)
+{
+    if (!e->patient || e->batch_records > 0 || e->stopping || e->revoking)
+        return false;
+    bool ready = false;
+    for (int32_t i = 0; i < e->win_count && !ready; i++)
+        ready = e->wins[i] != NULL && window_next(e->wins[i]) != NULL;
+    if (!ready)
+        return false;
+    if (e->batch_since_ns == 0)
+        e->batch_since_ns = clock_mono_ns();
+    return !is_due(e);
+}
+
 /* Returns whether a batch was handed over: then there is room for the next one. */
 static bool commit(struct enhance *e)
 {
@@ -239,6 +255,7 @@ static bool commit(struct enhance *e)
     for (size_t i = 0; i < n; i++)
         window_handed(e->wins[e->positions[i].partition], number, e->positions[i].offset);
     e->batch_records = 0;
+    e->batch_since_ns = 0;
     e->blocked = false;
     return true;
 }
@@ -302,6 +319,7 @@ void enhance_resend(struct enhance *e)
         if (e->wins[i] != NULL)
             window_aborted(e->wins[i]);
     e->batch_records = 0;
+    e->batch_since_ns = 0;
     e->blocked = false;
     counter_add(e->aborts, 1);
     e->retry_at_ns = clock_mono_ns() + backoff_next(&e->retry) * 1000000;
@@ -322,9 +340,11 @@ void enhance_pump(void *arg)
 {
     struct enhance *e = arg;
     bool more = take(e);
-    send(e);
-    if (commit(e))
+    if (!holds_back(e)) {
         send(e);
+        if (commit(e) && !holds_back(e))
+            send(e);
+    }
     enhance_settle(e);
     show_in_flight(e);
     if (!more)

@@ -179,7 +179,8 @@ static enum status enhance_open(struct worker *w, struct error *err)
         e->gate = journal_gate_open(setup->journal, w->loop, on_gate, e);
     if (st == ST_OK) {
         e->commit_interval_ns = commit_interval_ms(e) * 1000000;
-        if (enricher_is_paid(e->enricher))
+        e->patient = enricher_is_paid(e->enricher);
+        if (e->patient)
             spending_open(&e->spending, w->env->metrics, setup->engine,
                           w->index == 0 ? w->loop : NULL);
         output_init(&e->out, w->env->opt->raw_topic,
