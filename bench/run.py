@@ -211,24 +211,29 @@ def middle_rate(lines):
     return ((high[1] - low[1]) / (high[0] - low[0]) if high[0] > low[0] else None), first
 
 
-def kafka_drain(kafka, who, make, folder):
-    """One closed-loop run: make(out) gives the command line."""
-    out = kafka.topic("out")
-    command = make(out)
+def watched(kafka, who, out, commands, count, folder):
+    """Runs them to their ends; the rate is that of the middle of the `count` outputs."""
     watch = subprocess.Popen(
-        [os.path.join(TOOLS, "meter"), kafka.brokers, "watch", out, str(POSTS)],
+        [os.path.join(TOOLS, "meter"), kafka.brokers, "watch", out, str(count)],
         stdout=subprocess.PIPE, text=True,
     )
     try:
-        several = command if isinstance(command[0], list) else [command]
-        running = [Program(one, folder) for one in several]
+        running = [Program(one, folder) for one in commands]
         done = [program.wait() for program in running]
         lines, _ = watch.communicate(timeout=30)
     except subprocess.TimeoutExpired as late:
         raise Unmeasured(f"{who}: the outputs are not all there") from late
     finally:
         watch.kill()
-    rate, _ = middle_rate(lines)
+    return done, *middle_rate(lines)
+
+
+def kafka_drain(kafka, who, make, folder):
+    """One closed-loop run: make(out) gives the command line."""
+    out = kafka.topic("out")
+    command = make(out)
+    several = command if isinstance(command[0], list) else [command]
+    done, rate, _ = watched(kafka, who, out, several, POSTS, folder)
     note(f"{who} posts/s", rate)
     cpu_us, peak_mb = sum(d.cpu_s for d in done) / POSTS * 1e6, sum(d.peak_mb for d in done)
     note(f"{who} CPU µs/post", cpu_us)
@@ -418,14 +423,19 @@ def asks(llm, in_flight):
             "--llm-concurrency-min", str(in_flight)]
 
 
-def llm_run(who, command, folder):
-    """To its end. CPU is the whole process's, start and connecting among it: of both alike."""
-    done = Program(command, folder).wait()
-    note(f"{who} calls/s", CALLS / done.seconds)
+def llm_note(who, done, rate):
+    """CPU is the whole process's, start and connecting among it: of both alike."""
+    note(f"{who} calls/s", rate)
     note(f"{who} CPU µs/call", done.cpu_s / CALLS * 1e6)
     note(f"{who} peak MB", done.peak_mb)
-    say(f"  {who}: {CALLS / done.seconds:,.0f} calls/s, {done.cpu_s / CALLS * 1e6:.1f} µs, "
-        f"{done.peak_mb:.0f} MB")
+    say(f"  {who}: {rate:,.0f} calls/s, {done.cpu_s / CALLS * 1e6:.1f} µs, {done.peak_mb:.0f} MB")
+
+
+def llm_run(who, command, folder):
+    """To its end; the rate is that of all of it, or what the program itself says."""
+    done = Program(command, folder).wait()
+    said = re.search(r'"calls_per_s": (\d+)', done.output)
+    llm_note(who, done, int(said[1]) if said else CALLS / done.seconds)
 
 
 def llm_floor(llm, in_flight):
@@ -448,7 +458,8 @@ def llm_kafka(kafka, source, llm, in_flight, who, *more):
         out = kafka.topic("out")
         command = kafka.sluice(source, out, folder, "--drain", "--answers-topic",
                                out + ".answers", *asks(llm, in_flight), *more)
-        llm_run(who, command, folder)
+        done, rate, _ = watched(kafka, who, out, [command], CALLS, folder)
+        llm_note(who, done[0], rate)
 
 
 def fill_distinct(folder, broker, topic):

@@ -13,7 +13,7 @@
 #include "lib/base/point.h"
 #include "lib/enrich/answers_file.h"
 
-enum { GATHER_MS = 4, PATIENT_MS = 200, PATIENT_PUTS = 4096, TRY_AGAIN_MS = 200 };
+enum { GATHER_MS = 4, PATIENT_S = 1, PATIENT_PUTS = 8192, TRY_AGAIN_MS = 200 };
 static const char note_name[] = "journal";
 
 struct queued {
@@ -54,9 +54,7 @@ static void gather(struct answers_writer *w)
 {
     struct timespec until;
     clock_gettime(CLOCK_REALTIME, &until); /* a jump of the clock costs one commit, early or late */
-    until.tv_nsec += PATIENT_MS * 1000000L;
-    until.tv_sec += until.tv_nsec / 1000000000L;
-    until.tv_nsec %= 1000000000L;
+    until.tv_sec += PATIENT_S;
     while (!in_a_hurry(w) && pthread_cond_timedwait(&w->work, &w->lock, &until) == 0)
         ;
     if (!w->urgent || w->stopping || w->note != NULL)

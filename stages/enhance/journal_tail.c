@@ -13,9 +13,9 @@
 
 enum {
     TAKE = 512,
-    UNFLUSHED_MAX = 8192,
-    FLUSH_AT = 2048,
-    FLUSH_MS = 200, /* while nobody waits for it */
+    UNFLUSHED_MAX = 16384,
+    FLUSH_AT = 8192,
+    FLUSH_MS = 1000, /* while nobody waits for it */
     TAKE_BYTES = 4 << 20,
     TICK_MS = 500,
     SHOW_MS = 3000
