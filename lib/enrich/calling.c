@@ -178,21 +178,13 @@ static void no_later(int64_t *wait_ms, int64_t candidate)
         *wait_ms = candidate;
 }
 
-/* What a kill can cost. Governors bound the calls; a quarter more may be on its way to the store, so
- * that an endpoint is not idle meanwhile. */
-static int64_t open_max(const struct paid *p)
-{
-    int64_t calls = p->link->opt.governor.concurrency_max;
-    return calls + calls / 4;
-}
-
 /* The first endpoint that may be called, in order of preference: the next one only while one is
  * broken, or too dear. False: not now, *ret_wait_ms says when to try again (-1: when rung). */
 static bool try_start(struct paid *p, struct purchase *b, int64_t *ret_wait_ms)
 {
     *ret_wait_ms = -1;
-    if (p->open >= open_max(p))
-        return false; /* the next one that is stored rings */
+    if (p->open >= p->link->opt.governor.concurrency_max)
+        return false; /* a kill costs no more than that; the next one that is stored rings */
     if (paid_known(b))
         return true;
     for (int i = b->endpoint; i < p->link->endpoint_count; i++) {

@@ -55,7 +55,7 @@ struct paid {
     struct loop *loop;
     struct purchase *free, *all;
     struct purchase_list ready, sleepers;
-    int64_t open;             /* asked, and the answer not stored */
+    int64_t open;             /* asked, and not stored; never more than concurrency_max */
     struct loop_timer *timer; /* the next sleeper, deadline or turn of the queue */
     struct loop_bell *bell;   /* a governor let somebody go */
     int64_t timer_us;         /* when it is due; 0: not started */

@@ -168,6 +168,15 @@ static void look(struct journal_worker *jw)
 
 /* --- flush --- */
 
+static void write_note(struct journal_worker *jw)
+{
+    buf_reset(&jw->note, 0);
+    for (int32_t p = 0; p < jw->part_count; p++) {
+        jw->parts[p].noted = jw->parts[p].read;
+        buf_printf(&jw->note, "%s%d=%" PRId64, p == 0 ? "" : " ", (int)p, jw->parts[p].noted);
+    }
+}
+
 static void flush_work(struct job *job)
 {
     struct journal_worker *jw =
@@ -206,11 +215,7 @@ static void flush(struct journal_worker *jw)
 {
     if (jw->flushing || SUM(jw, read, applied) == 0 || !flush_is_due(jw))
         return;
-    buf_reset(&jw->note, 0);
-    for (int32_t p = 0; p < jw->part_count; p++) {
-        jw->parts[p].noted = jw->parts[p].read;
-        buf_printf(&jw->note, "%s%d=%" PRId64, p == 0 ? "" : " ", (int)p, jw->parts[p].noted);
-    }
+    write_note(jw);
     jw->unflushed = 0;
     jw->flushed_ms = clock_mono_ms();
     jw->flushing = true;
@@ -376,10 +381,17 @@ enum status tail_open(struct journal_worker *jw, bool anew, struct error *err)
     return st;
 }
 
+/* What was read is in the file before we end, so that the next start reads only what is new. */
 void tail_close(struct journal_worker *jw)
 {
+    struct error ignored; /* then it is read again */
     jw->closing = true;
     runner_stop(jw->runner);
+    if (jw->reader != NULL && SUM(jw, read, applied) > 0) {
+        write_note(jw);
+        if (answers_flush(jw->j->answers, buf_str(&jw->note), &ignored) != ST_OK)
+            log_line(LOG_WARN, "answers", "%s; the next start reads it again", ignored.text);
+    }
     reader_close(jw->reader);
     loop_timer_free(jw->tick);
     buf_fini(&jw->text);
