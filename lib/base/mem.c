@@ -8,7 +8,7 @@
 #include <malloc.h>
 #endif
 
-enum { TOP_PAD = 256 << 10, TRIM_ABOVE = 4 << 20 };
+enum { TOP_PAD = 256 << 10, TRIM_ABOVE = 4 << 20, MAP_ABOVE = 1 << 20 };
 
 static void exhausted_default(const char *what)
 {
@@ -28,6 +28,7 @@ void mem_set_up(void)
 #ifdef __GLIBC__
     mallopt(M_TOP_PAD, TOP_PAD);
     mallopt(M_TRIM_THRESHOLD, TRIM_ABOVE);
+    mallopt(M_MMAP_THRESHOLD, MAP_ABOVE); /* else fixed at 128 KiB by the other two */
 #endif
 }
 
