@@ -97,7 +97,7 @@ def few_descriptors(w):
         proc = w.start("few", "enhance", "--trace-txn", "--instance", "one", *SLOW,
                        prefix=("prlimit", f"--nofile={limit}"))
         before = w.progress()
-        until(30, "an end or progress",
+        until(45, "an end or progress",  # --broker-timeout is 30 s
               lambda p=proc, b=before: not p.alive() or w.progress() > b + 50)
         code = proc.term(40) if proc.alive() else proc.popen.returncode
         w.tries += 1

@@ -11,6 +11,10 @@
 #include "lib/base/mem.h"
 #include "lib/broker/kafka/kafka.h"
 
+/* A member learns by its heartbeat that another one has left: Kafka's usual 3 s are how long its
+ * partitions then stand still at most. */
+enum { HEARTBEAT_MS = 1000 };
+
 static const struct {
     const char *name, *why;
 } protected_names[] = {
@@ -266,7 +270,7 @@ static enum status set_role(rd_kafka_conf_t *conf, const struct broker_options *
     if (st == ST_OK)
         st = set_number(conf, "session.timeout.ms", session, err);
     if (st == ST_OK)
-        st = set_number(conf, "heartbeat.interval.ms", smaller(3000, session / 3), err);
+        st = set_number(conf, "heartbeat.interval.ms", smaller(HEARTBEAT_MS, session / 3), err);
     if (st == ST_OK && session > 300000)
         st = set_number(conf, "max.poll.interval.ms", session, err);
     return st;
