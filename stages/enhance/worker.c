@@ -6,7 +6,8 @@
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
 
-enum { PATIENCE = 5 }; /* times the broker's usual interval; ms where it has none */
+/* Between commits where answers are paid for: of brokers that gather, and that do not. */
+enum { PAID_GATHER_MS = 20, PAID_AT_ONCE_MS = 5 };
 
 /* --- events --- */
 
@@ -159,7 +160,7 @@ static int64_t commit_interval_ms(const struct enhance *e)
     bool said = e->w.env->broker_opt->commit_interval_ms > 0;
     if (said || !enricher_is_paid(e->enricher))
         return usual;
-    return usual > 0 ? PATIENCE * usual : PATIENCE;
+    return usual > 0 ? PAID_GATHER_MS : PAID_AT_ONCE_MS;
 }
 
 static enum status enhance_open(struct worker *w, struct error *err)
