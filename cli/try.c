@@ -31,7 +31,9 @@ static void on_answer(struct ask *ask)
 static bool is_stuck(const struct try *t)
 {
     const struct engine_counts *c = &t->engine->counts;
-    return atomic_load(&c->failed) + atomic_load(&c->unreachable) + atomic_load(&c->limited) > 0;
+    return atomic_load(&c->failed) + atomic_load(&c->unreachable) + atomic_load(&c->limited) +
+               atomic_load(&c->no_credit) >
+           0;
 }
 
 static void on_timer(void *arg)
@@ -93,6 +95,7 @@ enum status try_enricher(struct app *app, struct error *err)
     enum status st = answering_open(&how, &t.engine, err);
     if (st != ST_OK)
         return st;
+    t.engine->cfg.warn = NULL; /* what is wrong is said once, at the end */
     t.loop = loop_new();
     t.timer = loop_timer_new(t.loop, on_timer, &t);
     st = enricher_open(t.engine, t.loop, &t.enricher, err);

@@ -1,8 +1,8 @@
 /* Calls: one layer of retries for everything that is paid.
  *
  * What does not count as an attempt of a post: that its endpoint could not be reached, that it
- * said "later", and calls that only tried whether an endpoint is back. So a post outlives any
- * outage, and only what fails by itself ends as attempts_exhausted. */
+ * said "later" or "pay first", and calls that only tried whether an endpoint is back. So a post
+ * outlives any outage, and only what fails by itself ends as attempts_exhausted. */
 #include <stdio.h>
 #include <string.h>
 
@@ -368,6 +368,18 @@ static void answered(struct paid *p, struct purchase *b)
     buf_fini(&out);
 }
 
+/* While an endpoint is left alone, a person should know why posts wait. */
+static void tell_change(struct paid *p, const struct call *call, enum governor_change change)
+{
+    bool more = call->endpoint + 1 < p->link->endpoint_count;
+    if (change == GOVERNOR_OPENED)
+        engine_warn(p->engine, "%s; %s, and it is tried again now and then", call->err.text,
+                    more ? "the next endpoint is used meanwhile" : "posts wait");
+    else if (change == GOVERNOR_CLOSED)
+        engine_warn(p->engine, "endpoint %d (%s) answers again", call->endpoint + 1,
+                    p->ops->model(p->ctx, call->endpoint));
+}
+
 static void account(struct paid *p, struct purchase *b)
 {
     const struct call *call = &b->call;
@@ -386,7 +398,9 @@ static void account(struct paid *p, struct purchase *b)
     count(&c->cost_nano, cost);
     count(&c->tokens_in, call->tokens_in > 0 ? call->tokens_in : 0);
     count(&c->tokens_out, call->tokens_out > 0 ? call->tokens_out : 0);
-    governor_leave(p->link->endpoints[call->endpoint].governor, &b->permit, &usage, now_us());
+    enum governor_change change =
+        governor_leave(p->link->endpoints[call->endpoint].governor, &b->permit, &usage, now_us());
+    tell_change(p, call, change);
 }
 
 void paid_on_call(struct call *call)
@@ -407,6 +421,10 @@ void paid_on_call(struct call *call)
         break;
     case CALL_LIMITED:
         count(&c->limited, 1);
+        again(p, b);
+        break;
+    case CALL_NO_CREDIT:
+        count(&c->no_credit, 1);
         again(p, b);
         break;
     case CALL_UNREACHABLE:

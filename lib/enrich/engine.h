@@ -55,7 +55,7 @@ struct link {
 
 struct engine_counts {
     atomic_uint_fast64_t calls, ok, limited, failed, unreachable, refused, repairs, invalid;
-    atomic_uint_fast64_t abandoned, passed; /* calls cut off; posts without, by budget */
+    atomic_uint_fast64_t no_credit, abandoned, passed; /* abandoned: cut off; passed: by budget */
     atomic_uint_fast64_t tokens_in, tokens_out, cost_nano;
 };
 

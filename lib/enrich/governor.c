@@ -234,9 +234,10 @@ static void went_wrong(struct governor *g, const struct permit *permit, const st
     g->failed++;
     g->failures++;
     cut(g, permit, 0.7, now_us);
-    if (u->limits.retry_after_ms > 0)
+    bool no_credit = u->outcome == CALL_NO_CREDIT;
+    if (u->limits.retry_after_ms > 0 && !no_credit)
         close_until(g, u->limits.retry_after_ms, now_us);
-    if (permit->probe || (!g->broken && g->failures >= BREAK_AFTER)) {
+    if (permit->probe || (!g->broken && (no_credit || g->failures >= BREAK_AFTER))) {
         g->broken = true;
         g->probe_at_us = now_us + backoff_next(&g->backoff) * 1000;
     }
@@ -265,7 +266,8 @@ static void learn(struct governor *g, const struct usage *u)
 
 static int64_t used_tokens(const struct permit *permit, const struct usage *u)
 {
-    if (u->outcome == CALL_UNREACHABLE || u->outcome == CALL_LIMITED)
+    if (u->outcome == CALL_UNREACHABLE || u->outcome == CALL_LIMITED ||
+        u->outcome == CALL_NO_CREDIT)
         return 0;
     if (u->tokens_in < 0)
         return permit->tokens;
@@ -281,17 +283,19 @@ static void ring(struct governor *g)
         g->bells[i].fn(g->bells[i].arg);
 }
 
-void governor_leave(struct governor *g, const struct permit *permit, const struct usage *u,
-                    int64_t now_us)
+enum governor_change governor_leave(struct governor *g, const struct permit *permit,
+                                    const struct usage *u, int64_t now_us)
 {
     pthread_mutex_lock(&g->lock);
+    bool was_broken = g->broken;
     g->in_flight--;
     if (permit->probe)
         g->probing = false;
     minute_settle(&g->tokens, permit->tokens, used_tokens(permit, u), now_us);
     minute_settle(&g->requests, 1, u->outcome == CALL_UNREACHABLE ? 0 : 1, now_us);
     learn(g, u);
-    obey(g, &u->limits, permit->tokens, now_us);
+    if (u->outcome != CALL_NO_CREDIT)
+        obey(g, &u->limits, permit->tokens, now_us);
     switch (u->outcome) {
     case CALL_OK:
     case CALL_REFUSED:
@@ -303,8 +307,12 @@ void governor_leave(struct governor *g, const struct permit *permit, const struc
     default:
         went_wrong(g, permit, u, now_us);
     }
+    enum governor_change change = g->broken == was_broken ? GOVERNOR_SAME
+                                  : g->broken             ? GOVERNOR_OPENED
+                                                          : GOVERNOR_CLOSED;
     ring(g);
     pthread_mutex_unlock(&g->lock);
+    return change;
 }
 
 void governor_abandon(struct governor *g, const struct permit *permit, int64_t now_us)

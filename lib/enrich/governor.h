@@ -8,8 +8,8 @@
  *    the last 60 s used stay at or below the limit, in every sliding minute; a small bucket
  *    (GCRA) spreads them evenly;
  *  - Retry-After and x-ratelimit-* of replies are obeyed;
- *  - a breaker opens when calls fail in a row, lets one call through now and then, and closes when
- *    that goes well.
+ *  - a breaker opens when calls fail in a row, or at once when the account has no credit left,
+ *    lets one call through now and then, and closes when that goes well.
  *
  * Threads: any thread; one short lock for each endpoint. */
 #ifndef SLUICE_ENRICH_GOVERNOR_H
@@ -57,8 +57,11 @@ enum governor_word { MAY_CALL, MUST_WAIT, IS_BROKEN };
  * (-1: when a call ends). now_us is clock_mono_ns() / 1000. */
 enum governor_word governor_enter(struct governor *g, int64_t body_bytes, int64_t now_us,
                                   struct permit *ret, int64_t *ret_wait_ms);
-void governor_leave(struct governor *g, const struct permit *permit, const struct usage *usage,
-                    int64_t now_us);
+
+/* What became of the breaker by this call: each opening and closing is told once. */
+enum governor_change { GOVERNOR_SAME, GOVERNOR_OPENED, GOVERNOR_CLOSED };
+enum governor_change governor_leave(struct governor *g, const struct permit *permit,
+                                    const struct usage *usage, int64_t now_us);
 
 /* The call was given up; what it would have used is not known: the reservation stands. */
 void governor_abandon(struct governor *g, const struct permit *permit, int64_t now_us);

@@ -475,6 +475,37 @@ static void a_breaker_opens_lets_one_through_and_closes(void **state)
     world_free(w);
 }
 
+static void no_credit_opens_the_breaker_at_once_and_is_told_once(void **state)
+{
+    (void)state;
+    struct governor_options opt = options(8);
+    struct governor *g = governor_new(&opt, 64, 3);
+    struct permit first, second, probe;
+    /* What such a reply says about waiting must not keep the next endpoint from being tried. */
+    struct usage poor = {.outcome = CALL_NO_CREDIT, .limits = {0, 0, 60000, 60000, 60000}};
+    struct usage good = {.outcome = CALL_OK, .limits = {-1, -1, -1, -1, -1}};
+    int64_t now = SECOND, wait_ms = -1;
+    assert_int_equal(governor_enter(g, 10, now, &first, &wait_ms), MAY_CALL);
+    assert_int_equal(governor_enter(g, 10, now, &second, &wait_ms), MAY_CALL);
+    assert_int_equal(governor_leave(g, &first, &poor, now), GOVERNOR_OPENED);
+    assert_int_equal(governor_leave(g, &second, &poor, now), GOVERNOR_SAME);
+    for (int i = 0; i < 20; i++) {
+        assert_int_equal(governor_enter(g, 10, now, &probe, &wait_ms), IS_BROKEN);
+        assert_in_range(wait_ms, 1, 30001);
+        now += wait_ms * 1000;
+        assert_int_equal(governor_enter(g, 10, now, &probe, &wait_ms), MAY_CALL);
+        assert_true(probe.probe);
+        assert_int_equal(governor_leave(g, &probe, &poor, now), GOVERNOR_SAME);
+    }
+    assert_int_equal(governor_enter(g, 10, now, &probe, &wait_ms), IS_BROKEN);
+    now += wait_ms * 1000;
+    assert_int_equal(governor_enter(g, 10, now, &probe, &wait_ms), MAY_CALL);
+    assert_int_equal(governor_leave(g, &probe, &good, now), GOVERNOR_CLOSED);
+    assert_int_equal(governor_enter(g, 10, now, &first, &wait_ms), MAY_CALL);
+    assert_int_equal(governor_leave(g, &first, &good, now), GOVERNOR_SAME);
+    governor_free(g);
+}
+
 /* From 50 ms to 2 s and back: it goes down within ten seconds and up again, and fails nothing. */
 static void concurrency_follows_an_endpoint_that_slows_down(void **state)
 {
@@ -511,6 +542,7 @@ int main(void)
         cmocka_unit_test(without_usage_a_call_counts_what_it_reserved),
         cmocka_unit_test(retry_after_and_what_is_left_are_obeyed),
         cmocka_unit_test(a_breaker_opens_lets_one_through_and_closes),
+        cmocka_unit_test(no_credit_opens_the_breaker_at_once_and_is_told_once),
         cmocka_unit_test(concurrency_follows_an_endpoint_that_slows_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

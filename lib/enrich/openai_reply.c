@@ -1,5 +1,7 @@
-/* Statuses: 429 and 503 with Retry-After pass; 408, 409 and other 5xx are failures; 401, 403 and
- * 404 are settings; 400, 413 and 422 are about the post, unless no call ever went well here. */
+/* Statuses: 429 and 503 with Retry-After pass, but for a 429 (and any 402) that says that nothing
+ * is left to pay with: "insufficient_quota" (OpenAI's guide "Error codes"); 408, 409 and other 5xx
+ * are failures; 401, 403 and 404 are settings; 400, 413 and 422 are about the post, unless no call
+ * ever went well here. */
 #include "lib/enrich/openai_reply.h"
 
 #include <jansson.h>
@@ -79,6 +81,25 @@ static void refuse_by_status(const struct http_call *http, struct call *call)
              status, words);
 }
 
+/* Waiting does not help, paying does. */
+static bool is_out_of_credit(const struct http_call *http)
+{
+    json_error_t why;
+    if (http->status == 402)
+        return true;
+    if (http->status != 429)
+        return false;
+    const struct buf *reply = &http->reply;
+    json_t *root = json_loadb(reply->p == NULL ? "" : reply->p, reply->n, 0, &why);
+    const json_t *error = json_object_get(root, "error");
+    const char *code = json_string_value(json_object_get(error, "code"));
+    const char *type = json_string_value(json_object_get(error, "type"));
+    bool out = (code != NULL && strcmp(code, "insufficient_quota") == 0) ||
+               (type != NULL && strcmp(type, "insufficient_quota") == 0);
+    json_decref(root);
+    return out;
+}
+
 bool http_read_failure(const struct http_call *http, struct call *call)
 {
     static const enum call_outcome outcomes[] = {
@@ -97,7 +118,13 @@ bool http_read_failure(const struct http_call *http, struct call *call)
     call->bought = status >= 200 && status < 300;
     if (call->bought)
         return false;
-    if (status == 429 || (status == 503 && http->limits.retry_after_ms >= 0)) {
+    if (is_out_of_credit(http)) {
+        server_words(&http->reply, words);
+        fail(call, CALL_NO_CREDIT, ERR_UNAVAILABLE, REASON_NONE,
+             "%s answers %d: %s; the account has no credit left, or has reached its limit of "
+             "spending: somebody must pay, or raise it",
+             http->url, status, words);
+    } else if (status == 429 || (status == 503 && http->limits.retry_after_ms >= 0)) {
         server_words(&http->reply, words);
         fail(call, CALL_LIMITED, ERR_UNAVAILABLE, REASON_NONE, "%s answers %d: %s", http->url,
              status, words);

@@ -50,6 +50,34 @@ static void the_content_is_what_the_string_means(void **state)
     says(" \n" MESSAGE("\"x\"") "\r\n ", "x");
 }
 
+static void a_429_about_money_is_told_apart_from_one_about_pace(void **state)
+{
+    (void)state;
+    static const struct {
+        int status;
+        const char *body;
+        enum call_outcome outcome;
+    } cases[] = {
+        {429, "{\"error\":{\"type\":\"insufficient_quota\",\"code\":null}}", CALL_NO_CREDIT},
+        {429, "{\"error\":{\"type\":\"x\",\"code\":\"insufficient_quota\"}}", CALL_NO_CREDIT},
+        {429, "{\"error\":{\"type\":\"requests\",\"code\":\"rate_limit_exceeded\"}}", CALL_LIMITED},
+        {429, "{\"error\":\"insufficient_quota is not meant here\"}", CALL_LIMITED},
+        {429, "insufficient_quota", CALL_LIMITED},
+        {429, "", CALL_LIMITED},
+        {402, "{\"error\":{\"message\":\"Insufficient Balance\"}}", CALL_NO_CREDIT},
+        {402, "", CALL_NO_CREDIT},
+        {503, "{\"error\":{\"code\":\"insufficient_quota\"}}", CALL_FAILED},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct call call = {0};
+        read_reply(cases[i].status, span_of(cases[i].body), &call);
+        assert_int_equal(call.outcome, cases[i].outcome);
+        assert_false(call.bought);
+        if (call.outcome == CALL_NO_CREDIT)
+            assert_non_null(strstr(call.err.text, "no credit"));
+    }
+}
+
 static void fails(const char *body, enum call_outcome outcome, const char *word)
 {
     struct call call = {0};
@@ -118,6 +146,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_content_is_what_the_string_means),
+        cmocka_unit_test(a_429_about_money_is_told_apart_from_one_about_pace),
         cmocka_unit_test(what_holds_no_answer_is_told_apart),
         cmocka_unit_test(tokens_are_numbers_or_not_told),
         cmocka_unit_test(an_answer_that_was_cut_is_marked),

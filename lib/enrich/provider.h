@@ -23,6 +23,7 @@ struct provider_config {
 enum call_outcome {
     CALL_OK,          /* `content` is what was answered */
     CALL_LIMITED,     /* too much at this time (429): again later */
+    CALL_NO_CREDIT,   /* nothing is sold to this account before somebody pays */
     CALL_FAILED,      /* an answer was due and did not come, or was none: may be tried again */
     CALL_TIMEOUT,     /* the same, because of time */
     CALL_UNREACHABLE, /* nothing was sent: nothing was bought */

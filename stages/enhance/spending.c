@@ -24,6 +24,7 @@ static const struct {
     ROW(failed, "sluice_llm_calls_total", "outcome=\"failed\"", "Calls ended, by outcome", 1),
     ROW(unreachable, "sluice_llm_calls_total", "outcome=\"unreachable\"", "Calls ended, by outcome",
         1),
+    ROW(no_credit, "sluice_llm_calls_total", "outcome=\"no_credit\"", "Calls ended, by outcome", 1),
     ROW(refused, "sluice_llm_refused_total", "", "Questions that will never be answered", 1),
     ROW(invalid, "sluice_llm_invalid_total", "", "Answers that did not fit the schema", 1),
     ROW(repairs, "sluice_llm_repairs_total", "", "Questions asked again showing the error", 1),

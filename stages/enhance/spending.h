@@ -8,7 +8,7 @@
 #include "lib/enrich/enrich.h"
 #include "lib/metrics/metrics.h"
 
-enum { SPENDING_COUNTERS = 16 };
+enum { SPENDING_COUNTERS = 17 };
 
 struct spending {
     struct engine *engine; /* NULL: not open */

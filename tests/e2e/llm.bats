@@ -200,6 +200,39 @@ enrich() {
   [ "$(wc -l <out.jsonl)" -eq 40 ]
 }
 
+@test "an account without credit is named once, its posts wait, and go on when it is paid" {
+  llm --delay 2 --mode quota
+  run -69 "$SLUICE" check --enricher openai --llm-url "$LLM"
+  grep -q "no credit left" <<<"$output"
+  posts 1 50 | "$SLUICE" source --from - --quiet
+  before=$(stat_of calls)
+  start "$SLUICE" enhance --drain --enricher openai --llm-url "$LLM" --llm-attempts 1 2>err.log
+  pid=$!
+  probed() { [ "$(stat_of calls)" -ge $((before + 16 + 2)) ]; } # what was in flight, and two that look again
+  wait_for 20 probed
+  [ "$(stat_of calls)" -le $((before + 16 + 6)) ] # it is not asked again and again
+  kill -0 $pid
+  script '{"mode":"ok"}'
+  wait $pid
+  [ "$(grep -c "no credit left" err.log)" -eq 1 ]
+  grep -q "posts wait" err.log
+  grep -q "answers again" err.log
+  values enhanced_posts | ids >out
+  exactly_once out 50
+  [ "$(values dead_posts | wc -l)" -eq 0 ]
+}
+
+@test "the next endpoint is used while the first one has no credit left" {
+  llm --delay 2 --mode quota
+  poor=$LLM
+  rm port
+  llm --delay 2
+  posts 1 50 >posts.jsonl
+  "$SLUICE" enrich --enricher openai --llm-url "$poor" --llm-url "$LLM" posts.jsonl 2>err.log | ids | cmp - <(seq 1 50)
+  [ "$(stat_of ok)" -eq 50 ]
+  [ "$(grep -c "no credit left.*the next endpoint is used" err.log)" -eq 1 ]
+}
+
 @test "what is recorded is replayed without a server" {
   llm --delay 2
   posts 1 40 >posts.jsonl
