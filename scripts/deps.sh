@@ -47,6 +47,7 @@ Clang             | cmd clang            | clang                   | clang      
 clang-format 14   | format               |                         |                     |                   |
 GCC sanitizers    | asan                 |                         | libasan libubsan    |                   | gcc-libs
 curl              | cmd curl             | curl                    | curl                | curl              | curl
+nghttpx           | cmd nghttpx          | nghttp2-proxy           | nghttp2             | nghttp2           | nghttp2
 jq                | cmd jq               | jq                      | jq                  | jq                | jq
 ps                | cmd ps               | procps                  | procps-ng           | procps            | procps-ng
 git               | cmd git              | git                     | git                 | git               | git

@@ -6,7 +6,12 @@
  *  - looking for a connection walks past all that are in use: plain HTTP is spread over
  * PLAIN_GROUPS multi handles, each with a short list of its own. An easy handle stays with its
  * group, where the connection of its last call waits. Everything over TLS is one group, so that
- * HTTP/2 needs one connection. Names are looked up once for all groups. */
+ * HTTP/2 needs few connections. Names are looked up once for all groups.
+ *
+ * Over HTTP/2 a connection takes STREAMS calls, or as many as the server says, and libcurl opens
+ * another one when all are full; but while that one is being set up, it opens one more for each
+ * call that comes (214 were seen for 512 calls). So the connections to a host are bounded, until an
+ * answer shows that HTTP/1.1 is spoken, which needs one for each call. */
 #include "lib/enrich/transport.h"
 
 #include <arpa/inet.h>
@@ -20,10 +25,15 @@
 #include "lib/base/clock.h"
 #include "lib/base/mem.h"
 #include "lib/enrich/address.h"
+#include "lib/enrich/curl_words.h"
 #include "lib/enrich/limits.h"
 
 /* Of each call in flight: the usual reply fits, and thousands of them stay small. */
 enum { READ_BYTES = 4096 };
+
+/* STREAMS: more would be cheaper, but all that are in flight are lost with their connection, and
+ * may have been paid for. STREAMS_LEAST: what any server may be expected to take. */
+enum { STREAMS = 100, STREAMS_LEAST = 16 };
 
 enum { PLAIN_GROUPS = 64, TLS_GROUP = PLAIN_GROUPS, GROUPS };
 
@@ -32,6 +42,7 @@ struct group {
     struct transport *t;
     CURLM *multi; /* NULL: not needed yet */
     struct loop_timer *timer;
+    bool unbounded; /* any number of connections to a host */
 };
 
 struct socket_watch {
@@ -243,6 +254,10 @@ static struct group *group_use(struct transport *t, int i)
     curl_multi_setopt(g->multi, CURLMOPT_TIMERFUNCTION, on_wish);
     curl_multi_setopt(g->multi, CURLMOPT_TIMERDATA, g);
     curl_multi_setopt(g->multi, CURLMOPT_MAXCONNECTS, connections);
+    curl_multi_setopt(g->multi, CURLMOPT_MAX_CONCURRENT_STREAMS, (long)STREAMS);
+    if (i == TLS_GROUP)
+        curl_multi_setopt(g->multi, CURLMOPT_MAX_HOST_CONNECTIONS,
+                          connections / STREAMS_LEAST + STREAMS_LEAST);
     return g;
 }
 
@@ -400,61 +415,26 @@ static void easy_prepare(struct easy *e, const struct http_call *call)
 
 /* --- ends --- */
 
-static enum http_outcome outcome_of(CURLcode rc)
+static void unbound(struct easy *e)
 {
-    switch (rc) {
-    case CURLE_OK:
-        return HTTP_DONE;
-    case CURLE_URL_MALFORMAT:
-        return HTTP_UNUSABLE;
-    case CURLE_COULDNT_RESOLVE_HOST:
-    case CURLE_COULDNT_RESOLVE_PROXY:
-    case CURLE_COULDNT_CONNECT:
-    case CURLE_SSL_CONNECT_ERROR:
-    case CURLE_PEER_FAILED_VERIFICATION:
-    case CURLE_SSL_CACERT_BADFILE:
-    case CURLE_SSL_CERTPROBLEM:
-        return HTTP_UNREACHABLE;
-    case CURLE_OPERATION_TIMEDOUT:
-        return HTTP_TIMEOUT;
-    default:
-        return HTTP_BROKEN;
-    }
-}
-
-static const char *words_of(CURLcode rc, const char *why)
-{
-    if (rc == CURLE_OPERATION_TIMEDOUT && strstr(why, "SSL") != NULL)
-        rc = CURLE_SSL_CONNECT_ERROR; /* a server without TLS waits for more */
-    switch (rc) {
-    case CURLE_COULDNT_RESOLVE_HOST:
-        return "the host name cannot be resolved (DNS)";
-    case CURLE_COULDNT_CONNECT:
-        return "nothing accepts a connection there";
-    case CURLE_PEER_FAILED_VERIFICATION:
-        return "TLS: the server's certificate is not trusted";
-    case CURLE_SSL_CONNECT_ERROR:
-        return "TLS: no secure connection can be made (is it really https?)";
-    case CURLE_OPERATION_TIMEDOUT:
-        return "no complete answer in time";
-    case CURLE_GOT_NOTHING:
-        return "the connection was closed without an answer";
-    case CURLE_PARTIAL_FILE:
-        return "the answer ended in the middle";
-    default:
-        return "the call failed";
-    }
+    long version = 0;
+    curl_easy_getinfo(e->curl, CURLINFO_HTTP_VERSION, &version);
+    if (e->group->unbounded || version == CURL_HTTP_VERSION_2_0)
+        return;
+    e->group->unbounded = true;
+    curl_multi_setopt(e->group->multi, CURLMOPT_MAX_HOST_CONNECTIONS, 0L);
 }
 
 static void tell(struct easy *e, CURLcode rc)
 {
     struct http_call *call = e->call;
     call->latency_us = clock_mono_ns() / 1000 - e->started_us;
-    call->outcome = outcome_of(rc);
+    call->outcome = curl_outcome(rc);
     if (rc == CURLE_OK) {
         long status = 0;
         curl_easy_getinfo(e->curl, CURLINFO_RESPONSE_CODE, &status);
         call->status = (int)status;
+        unbound(e);
     } else if (e->refused_address) {
         call->outcome = HTTP_UNUSABLE;
         error_set(&call->err, ST_FATAL, ERR_CONFIG,
@@ -472,8 +452,12 @@ static void tell(struct easy *e, CURLcode rc)
             if (connected_us == 0)
                 call->outcome = HTTP_UNREACHABLE;
         }
-        error_set(&call->err, ST_FATAL, ERR_UNAVAILABLE, "%s: %s%s%s", call->url,
-                  words_of(rc, e->why), e->why[0] == '\0' ? "" : ": ", e->why);
+        long verified = 0;
+        curl_easy_getinfo(e->curl, CURLINFO_SSL_VERIFYRESULT, &verified);
+        error_set(&call->err, ST_FATAL,
+                  call->outcome == HTTP_UNUSABLE ? ERR_CONFIG : ERR_UNAVAILABLE, "%s: %s%s%s",
+                  call->url, curl_words(rc, verified, e->why), e->why[0] == '\0' ? "" : ": ",
+                  e->why);
     }
     call->handle = NULL;
     easy_give_back(e->t, e);

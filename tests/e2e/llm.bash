@@ -50,3 +50,40 @@ records() {
 committed() {
   kcat -C -b "$SLUICE_TEST_KAFKA" -t "$SLUICE_ENHANCED_TOPIC" -o beginning -e -q -X isolation.level=read_committed
 }
+
+# --- TLS ---
+
+# front NAME [OPTION...]: nghttpx with the certificate NAME.pem before the server of `llm`: it
+# speaks TLS, and HTTP/2 where the client does. $FRONT is its base URL; a line for each request is in
+# NAME.log: protocol, client's port.
+front() {
+  local name=$1 port tries
+  shift
+  for tries in 1 2 3; do
+    port=$(free_port)
+    rm -f "$name.log"
+    start nghttpx --conf=/dev/null --single-thread --workers=1 --no-ocsp -L ERROR "--frontend=127.0.0.1,$port" \
+      "--backend=127.0.0.1,$(cat port)" --accesslog-format='$alpn $remote_port' "--accesslog-file=$PWD/$name.log" \
+      "$@" "$name.plain" "$name.pem" >"$name.out" 2>&1
+    serves() { ! kill -0 "${PIDS[-1]}" || curl -sko stats.log "https://127.0.0.1:$port/stats"; }
+    wait_for 10 serves
+    kill -0 "${PIDS[-1]}" && break # else the port was taken by another test
+    ((tries < 3))
+  done
+  FRONT=https://127.0.0.1:$port/v1
+  wait_for 10 test -s "$name.log"
+  : >"$name.log"
+}
+
+# asked_by NAME PROTOCOL N: N requests and no others came to the front, all by this protocol.
+asked_by() {
+  all_logged() { [ "$(wc -l <"$1.log")" -ge "$2" ]; }
+  wait_for 10 all_logged "$1" "$3"
+  sort "$1.log" | cut -d' ' -f1 | uniq -c | tee protocols
+  [ "$(tr -s ' ' <protocols)" = " $3 $2" ]
+}
+
+# connections NAME: how many the front has seen in its requests.
+connections() {
+  cut -d' ' -f2 "$1.log" | sort -u | wc -l
+}

@@ -22,6 +22,8 @@
 # changes the folder). Exit 77: java or mvn is missing, so a test may skip itself.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=tests/support/network.sh
+. "$here/../support/network.sh"
 cache=${SLUICE_TEST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/sluice-tests}
 jars=$cache/kafka-4.1.1
 
@@ -43,15 +45,6 @@ fetch_jars() {
         fail "maven could not fetch the jars"
     mv "$part" "$jars"
     exec 8>&-
-}
-
-# A port that nobody listens on now. Two tests may pick the same: then start tries again.
-free_port() {
-    local port
-    while :; do
-        port=$((15000 + (RANDOM * 32768 + RANDOM) % 16000))
-        (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null || { echo "$port"; return; }
-    done
 }
 
 write_config() { # DIR CLIENT_PORT CONTROLLER_PORT
@@ -96,14 +89,9 @@ make_certificates() { # DIR
     mkdir "$1"
     (
         cd "$1"
-        for name in ca wrong-ca; do
-            openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj "/CN=sluice test $name" \
-                -keyout $name.key -out $name.pem
-        done
+        for name in ca wrong-ca; do make_ca $name; done
         for name in server client; do
-            openssl req -newkey rsa:2048 -nodes -subj "/CN=$name" -keyout $name.plain -out $name.csr
-            openssl x509 -req -in $name.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 \
-                -extfile <(echo "subjectAltName=IP:127.0.0.1,DNS:localhost") -out $name.pem
+            make_certificate ca $name IP:127.0.0.1,DNS:localhost
         done
         openssl pkcs8 -topk8 -in client.plain -out client.key -passout pass:key-pass
         cat server.plain server.pem >server.both
