@@ -12,6 +12,7 @@
 
 #include "lib/base/mem.h"
 #include "lib/config/internal.h"
+#include "lib/config/names.h"
 #include "lib/config/value.h"
 
 enum { SECRET_MAX = 64 << 10, SHOWN_MAX = 80 };
@@ -139,6 +140,23 @@ const char *config_read_bytes(const char *path, size_t max, struct buf *out)
     return out->full || out->n > max ? "it is too large" : why;
 }
 
+/* Of a list: an item in each line, as request headers are written. */
+static enum status put_lines(struct config *cfg, struct setting *set, enum rank rank,
+                             const char *origin, struct span text, struct error *err)
+{
+    enum status st = ST_OK;
+    while (text.n > 0 && st == ST_OK) {
+        const char *end = memchr(text.p, '\n', text.n);
+        size_t n = end == NULL ? text.n : (size_t)(end - text.p);
+        struct span line = trimmed(span_make(text.p, n));
+        if (line.n > 0)
+            st = setting_put(cfg, set, rank, origin, line, err);
+        n += end != NULL;
+        text = span_make(text.p + n, text.n - n);
+    }
+    return st;
+}
+
 enum status setting_put_file(struct config *cfg, struct setting *set, enum rank rank,
                              const char *origin, const char *path, struct error *err)
 {
@@ -151,7 +169,9 @@ enum status setting_put_file(struct config *cfg, struct setting *set, enum rank 
     else if (why == NULL && memchr(content.p, '\0', content.n) != NULL)
         why = "it holds a zero byte";
     enum status st = ST_OK;
-    if (why == NULL)
+    if (why == NULL && set->row->type == OPTION_LIST)
+        st = put_lines(cfg, set, rank, origin, buf_span(&content), err);
+    else if (why == NULL)
         st = setting_put(cfg, set, rank, origin, buf_span(&content), err);
     else
         st = error_set(err, ST_FATAL, ERR_CONFIG, "%s (%s): cannot use the file %s: %s",
@@ -289,11 +309,24 @@ bool config_is_set(const struct config *cfg, const char *key)
     return set != NULL && set->rank > RANK_DEFAULT;
 }
 
+/* A link of a chain names the file of a secret. */
+static bool tree_names(const struct config *cfg, const char *key)
+{
+    char member[NAME_SIZE + 16];
+    snprintf(member, sizeof member, "\"%s-file\"", key);
+    for (size_t i = 0; i < cfg->tree_count; i++)
+        if (strstr(cfg->trees[i].json, member) != NULL)
+            return true;
+    return false;
+}
+
 bool config_has_secret(const struct config *cfg)
 {
-    for (size_t i = 0; i < cfg->setting_count; i++)
-        if (cfg->settings[i].row->secret && cfg->settings[i].rank > RANK_DEFAULT)
+    for (size_t i = 0; i < cfg->setting_count; i++) {
+        const struct setting *set = &cfg->settings[i];
+        if (set->row->secret && (set->rank > RANK_DEFAULT || tree_names(cfg, set->row->key)))
             return true;
+    }
     return false;
 }
 

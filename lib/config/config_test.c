@@ -20,7 +20,7 @@ struct sample {
     double share;
     const char *name, *secret;
     int word;
-    struct option_list list;
+    struct option_list list, keys;
 };
 
 static const char *const words[] = {"red", "green", NULL};
@@ -54,6 +54,7 @@ static const struct option rows[] = {
      .help = "h"},
     {.key = "name", .arg = "NAME", OPTION_AT_TEXT(struct sample, name), .help = "h"},
     {.key = "a.key", OPTION_AT_TEXT(struct sample, secret), .secret = true, .help = "h"},
+    {.key = "b.keys", OPTION_AT_LIST(struct sample, keys), .secret = true, .help = "h"},
     {.key = "word",
      .arg = "WORD",
      OPTION_AT_WORD(struct sample, word),
@@ -217,6 +218,45 @@ static void a_secret_comes_from_the_environment_or_a_file_and_is_never_shown(voi
     refused(&in, ERR_CONFIG, path);
 }
 
+static void a_list_of_secrets_has_an_item_in_each_line_of_its_file(void **state)
+{
+    (void)state;
+    char path[] = "/tmp/sluice-secret-XXXXXX", variable[64], shown[4096];
+    struct config *cfg;
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    static const char text[] = "A: canary;8\r\n\n B: canary-9";
+    assert_int_equal(write(fd, text, sizeof text - 1), sizeof text - 1);
+    close(fd);
+    snprintf(variable, sizeof variable, "SLUICE_B_KEYS_FILE=%s", path);
+    struct input in = {.env = {variable}};
+    const struct option_list *keys = &must(&in, &cfg)->keys;
+    assert_int_equal(keys->n, 2);
+    assert_string_equal(keys->items[0], "A: canary;8");
+    assert_string_equal(keys->items[1], "B: canary-9");
+    assert_true(config_has_secret(cfg));
+    FILE *out = fmemopen(shown, sizeof shown, "w");
+    config_print(cfg, out);
+    config_print_json(cfg, out);
+    fclose(out);
+    assert_null(strstr(shown, "canary"));
+    config_free(cfg);
+    unlink(path);
+}
+
+static void a_tree_names_files_of_secrets_and_never_holds_one(void **state)
+{
+    (void)state;
+    struct config *cfg;
+    config_allow_tree("links");
+    struct input named = {.yaml = "links: [{name: x, b.keys-file: /nowhere}]\n"};
+    must(&named, &cfg);
+    assert_true(config_has_secret(cfg));
+    config_free(cfg);
+    refused(&(struct input){.yaml = "links: [{name: x},\n  {name: y, a.key: canary}]\n"},
+            ERR_CONFIG, "a.key (test.yaml line 2): a secret does not belong into this file");
+}
+
 static void what_is_printed_can_be_read_back(void **state)
 {
     (void)state;
@@ -246,6 +286,8 @@ int main(void)
         cmocka_unit_test(wrong_flags_are_named_with_what_may_have_been_meant),
         cmocka_unit_test(wrong_values_are_named_with_key_and_origin),
         cmocka_unit_test(a_secret_comes_from_the_environment_or_a_file_and_is_never_shown),
+        cmocka_unit_test(a_list_of_secrets_has_an_item_in_each_line_of_its_file),
+        cmocka_unit_test(a_tree_names_files_of_secrets_and_never_holds_one),
         cmocka_unit_test(what_is_printed_can_be_read_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

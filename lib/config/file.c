@@ -75,18 +75,23 @@ static enum status put_items(struct walk *w, struct setting *set, const struct n
     return ST_OK;
 }
 
+static enum status refuse_secret(const struct walk *w, const struct setting *set, int line,
+                                 struct error *err)
+{
+    char name[NAME_SIZE];
+    name_variable(set->row->key, name);
+    return error_set(err, ST_FATAL, ERR_CONFIG,
+                     "%s (%s): a secret does not belong into this file: use the environment "
+                     "variable %s, or %s-file with the path of a file",
+                     set->row->key, origin_of(w, line), name, set->row->key);
+}
+
 static enum status put_node(struct walk *w, struct setting *set, const struct node *node,
                             struct error *err)
 {
     const char *origin = origin_of(w, node->line);
-    if (set->row->secret) {
-        char name[NAME_SIZE];
-        name_variable(set->row->key, name);
-        return error_set(err, ST_FATAL, ERR_CONFIG,
-                         "%s (%s): a secret does not belong into this file: use the environment "
-                         "variable %s, or %s-file with the path of a file",
-                         set->row->key, origin, name, set->row->key);
-    }
+    if (set->row->secret)
+        return refuse_secret(w, set, node->line, err);
     if (set->line != 0)
         return error_set(err, ST_FATAL, ERR_CONFIG, "%s (%s): it stands on line %d too",
                          set->row->key, origin, set->line);
@@ -126,11 +131,27 @@ static enum status put_secret(struct walk *w, struct setting *set, const struct 
     return setting_put_file(w->cfg, set, RANK_FILE, origin_of(w, node->line), node->text, err);
 }
 
+/* In a tree too, which is shown as it is. Recursion is bounded by DOCUMENT_MAX_DEPTH. */
+static enum status refuse_secrets(const struct walk *w, const struct node *tree, struct error *err)
+{
+    enum status st = ST_OK;
+    for (const struct node *node = tree->first; node != NULL && st == ST_OK; node = node->next) {
+        const struct setting *set = node->key == NULL ? NULL : config_find(w->cfg, node->key);
+        if (set != NULL && set->row->secret)
+            return refuse_secret(w, set, node->line, err);
+        st = refuse_secrets(w, node, err);
+    }
+    return st;
+}
+
 static enum status put_tree(struct walk *w, const struct node *node, struct error *err)
 {
     struct config *cfg = w->cfg;
     if (cfg->tree_count == TREES_MAX)
         return unknown_key(w, node->key, node->line, err);
+    enum status st = refuse_secrets(w, node, err);
+    if (st != ST_OK)
+        return st;
     struct buf json = {0};
     node_to_json(node, &json);
     cfg->trees[cfg->tree_count++] = (struct tree){.key = config_copy(cfg, span_of(node->key)),

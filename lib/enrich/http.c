@@ -6,6 +6,7 @@
 #include "lib/base/mem.h"
 #include "lib/enrich/openai_reply.h"
 #include "lib/enrich/provider.h"
+#include "lib/enrich/secret.h"
 #include "lib/enrich/template.h"
 #include "lib/enrich/text.h"
 #include "lib/json/pointer.h"
@@ -28,6 +29,19 @@ struct http_lookup {
     struct request *free;
 };
 
+/* What is wrong with a header is said without showing it. */
+static enum status check_headers(const struct option_list *headers, struct error *err)
+{
+    for (size_t i = 0; i < headers->n; i++) {
+        const char *line = headers->items[i];
+        size_t name = strcspn(line, ": \t");
+        if (name == 0 || line[name] != ':' || strpbrk(line, "\r\n") != NULL)
+            return error_set(err, ST_FATAL, ERR_CONFIG,
+                             "http-header: item %zu is not NAME: VALUE on one line", i + 1);
+    }
+    return ST_OK;
+}
+
 static enum status http_open(void *ctx, const struct provider_config *cfg, struct error *err)
 {
     struct http_lookup *h = ctx;
@@ -35,6 +49,8 @@ static enum status http_open(void *ctx, const struct provider_config *cfg, struc
     h->opt = &cfg->opt->http;
     h->transport = cfg->transport;
     h->redact = cfg->redact;
+    if (check_headers(&h->opt->headers, err) != ST_OK)
+        return ST_FATAL;
     h->headers = http_headers_new(NULL, h->opt->headers.items, h->opt->headers.n);
     if (strncmp(h->opt->url, "http://", 7) != 0 && strncmp(h->opt->url, "https://", 8) != 0)
         return error_set(err, ST_FATAL, ERR_CONFIG,
@@ -131,6 +147,8 @@ static void on_reply(struct http_call *http)
     struct call *call = r->call;
     call->latency_us = http->latency_us;
     call->limits = http->limits;
+    for (size_t i = 0; i < r->owner->opt->headers.n && http->status != 200; i++)
+        secret_hide_header(r->owner->opt->headers.items[i], &http->reply);
     if (http->outcome == HTTP_DONE && http->status == 404) {
         call->outcome = CALL_REFUSED; /* this one is not known; the service is */
         error_reject(&call->err, REASON_answer_rejected, "%s answers 404", http->url);

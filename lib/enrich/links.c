@@ -81,6 +81,25 @@ static enum status set_option(struct link *link, const struct option *row, const
     return ST_OK;
 }
 
+/* The lines of a text that the link owns, those that are empty left out. */
+static void set_lines(struct link *link, const struct option *row, char *text)
+{
+    struct option_list *list = (void *)((char *)&link->opt + row->offset);
+    size_t most = 1, n = 0;
+    for (const char *p = text; *p != '\0'; p++)
+        most += *p == '\n';
+    const char **items = own(link, mem_array(most, sizeof *items));
+    for (char *line = text, *rest; line != NULL; line = rest) {
+        rest = strchr(line, '\n');
+        if (rest != NULL)
+            *rest++ = '\0';
+        line[strcspn(line, "\r")] = '\0';
+        if (line[0] != '\0')
+            items[n++] = line;
+    }
+    *list = (struct option_list){.items = items, .n = n};
+}
+
 /* NAME-file of a secret: its value without the line break at the end. */
 static enum status set_secret(struct link *link, const struct option *row, const json_t *value,
                               struct error *err)
@@ -92,6 +111,10 @@ static enum status set_secret(struct link *link, const struct option *row, const
     enum status st = text_read_file(json_string_value(value), row->key, &text, err);
     if (st != ST_OK)
         return st;
+    if (row->type == OPTION_LIST) {
+        set_lines(link, row, own(link, text));
+        return ST_OK;
+    }
     text[strcspn(text, "\r\n")] = '\0';
     value_store(row, (char *)&link->opt + row->offset, NULL, own(link, text));
     return ST_OK;

@@ -13,6 +13,7 @@
 #include "lib/base/mem.h"
 #include "lib/enrich/openai_reply.h"
 #include "lib/enrich/provider.h"
+#include "lib/enrich/secret.h"
 #include "lib/enrich/template.h"
 #include "lib/enrich/text.h"
 #include "lib/json/tree.h"
@@ -280,17 +281,6 @@ static void sent_give_back(struct openai *o, struct sent *s)
     o->free = s;
 }
 
-/* Endpoints repeat a wrong key in what they answer; errors go to logs and dead letters. */
-static void hide_key(const struct endpoint *e, struct buf *reply)
-{
-    size_t n = e->key == NULL ? 0 : strlen(e->key);
-    char *at = reply->p, *end = at + reply->n;
-    if (n == 0 || reply->n == 0)
-        return;
-    for (; (at = memmem(at, (size_t)(end - at), e->key, n)) != NULL; at += n)
-        memset(at, '*', n);
-}
-
 static void on_reply(struct http_call *http)
 {
     struct sent *s = http->arg;
@@ -298,7 +288,7 @@ static void on_reply(struct http_call *http)
     call->latency_us = http->latency_us;
     call->limits = http->limits;
     if (http->status != 200)
-        hide_key(&s->owner->endpoints[call->endpoint], &http->reply);
+        secret_hide(span_of(s->owner->endpoints[call->endpoint].key), &http->reply);
     openai_read_reply(http, call);
     sent_give_back(s->owner, s);
     call->done(call);

@@ -142,6 +142,62 @@ enrich() {
   run ! grep -rl canary-7732 .
 }
 
+@test "request headers stand in no output, log, metric, file or command line" {
+  canary=canary-$$-$RANDOM
+  llm --delay 200 --api-key $canary
+  ask=(--enricher http --http-url "${LLM%/v1}/lookup/{{id}}" --http-pointer /result/path)
+  posts 1 30 >posts.jsonl
+  run -2 "$SLUICE" enrich "${ask[@]}" --http-header "Authorization: Bearer x" posts.jsonl
+  grep -q SLUICE_HTTP_HEADER_FILE <<<"$output"
+  mkdir ../${TMP##*/}-keys
+  keys=$(realpath ../${TMP##*/}-keys) # elsewhere, so that it is not found below
+  printf 'X-Client: sluice\n\nAuthorization: Bearer %s\n' $canary >"$keys/headers"
+  export SLUICE_HTTP_HEADER_FILE=$keys/headers
+  "$SLUICE" config >config.log
+  grep -q 'http-header: (hidden)' config.log
+  "$SLUICE" config --json >config.json
+  "$SLUICE" source --from posts.jsonl --quiet
+  start "$SLUICE" enhance "${ask[@]}" --http-store --http 127.0.0.1:0 --log-level trace --record tape.jsonl 2>enhance.log
+  pid=$!
+  wait_for 20 eval '[ "$("$SLUICE" tap enhanced_posts --from start --count 1 | wc -l)" -eq 1 ]'
+  curl -s "${LLM%/v1}/last" | grep -q '^X-Client: sluice' # not kept: it holds the key, as it should
+  [ "$(cat /proc/$pid/coredump_filter)" = 00000000 ]
+  cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\0' '\n' >"$keys/cmdlines" || true
+  [ "$(grep -c $canary "$keys/cmdlines")" -eq 1 ] # the server's
+  port=$(sed -n 's/.*metrics and health on [^ ]*, port \([0-9]*\).*/\1/p' enhance.log)
+  curl -s "http://127.0.0.1:$port/metrics" | tee metrics.log | grep -q sluice_llm_calls_started_total
+  kill -TERM $pid
+  wait $pid
+  "$SLUICE" tap enhanced_posts --from start --json >out.json
+  [ -s out.json ] && [ -s tape.jsonl ]
+  run ! grep -rl $canary .
+  rm -r "$keys"
+}
+
+@test "a chain takes request headers from a file, and a wrong one is not repeated by errors" {
+  llm --api-key right
+  unset SLUICE_HTTP_HEADER SLUICE_HTTP_HEADER_FILE
+  link="{name: echo, kind: http, http-url: \"${LLM%/v1}/lookup/{{id}}\", http-pointer: /found"
+  posts 1 3 >posts.jsonl
+  printf 'enrichers:\n  - %s, http-header: "Authorization: Bearer canary-7733"}\n' "$link" >inline.yaml
+  run -78 "$SLUICE" config --config inline.yaml
+  grep -q "http-header (inline.yaml line 2).*a secret does not belong into this file" <<<"$output"
+  run ! grep -q canary <<<"$output"
+  rm inline.yaml
+  printf 'enrichers:\n  - %s, http-header-file: headers}\n' "$link" >chain.yaml
+  printf 'X-Client: sluice\r\nAuthorization: Bearer right\r\n' >headers
+  "$SLUICE" enrich --config chain.yaml posts.jsonl | grep -c '"enrichment":true' | grep -qx 3
+  echo "Authorization: Bearer canary-7733" >headers
+  "$SLUICE" enrich --config chain.yaml --log-level trace --dead dead.jsonl posts.jsonl >out.log 2>err.log || [ $? -eq 77 ]
+  grep -q "Incorrect API key provided: \*\*" err.log
+  echo "no header, but canary-7733" >headers
+  run -78 "$SLUICE" enrich --config chain.yaml posts.jsonl
+  grep -q "item 1 is not NAME: VALUE" <<<"$output"
+  run ! grep -q canary <<<"$output"
+  rm headers
+  run ! grep -rl canary-7733 .
+}
+
 @test "addresses of metadata services are refused by every name, unless allowed" {
   posts 1 1 >posts.jsonl
   for host in 169.254.169.254 169.254.170.2 100.100.100.200 '[fe80::1%25lo]' '[::ffff:169.254.169.254]' '[fd00:ec2::254]'; do

@@ -377,21 +377,6 @@ static void count_call(struct llm_service *service, const struct llm_request *re
     buf_add(&service->last, req->method.p, req->size);
 }
 
-static void call_lookup(struct llm_service *service, const struct llm_request *req,
-                        struct llm_reply *reply)
-{
-    count_call(service, req, reply, true);
-    if (!is_allowed(service, req)) {
-        reply_error(service, reply, 401, "invalid_request_error", "invalid_api_key", "Wrong key.");
-        return;
-    }
-    if (is_limited(service, reply, 0))
-        return;
-    enum llm_mode mode = draw_mode(service, req->body);
-    llm_lookup_body(req, mode, &service->body);
-    reply_accepted(service, mode, reply);
-}
-
 /* As OpenAI does, and gateways without its mask: the key that was given stands in the message. */
 static void refuse_key(struct llm_service *service, const struct llm_request *req,
                        struct llm_reply *reply)
@@ -400,6 +385,21 @@ static void refuse_key(struct llm_service *service, const struct llm_request *re
     snprintf(words, sizeof words, "Incorrect API key provided: %.*s.", (int)req->authorization.n,
              req->authorization.p == NULL ? "" : req->authorization.p);
     reply_error(service, reply, 401, "invalid_request_error", "invalid_api_key", words);
+}
+
+static void call_lookup(struct llm_service *service, const struct llm_request *req,
+                        struct llm_reply *reply)
+{
+    count_call(service, req, reply, true);
+    if (!is_allowed(service, req)) {
+        refuse_key(service, req, reply);
+        return;
+    }
+    if (is_limited(service, reply, 0))
+        return;
+    enum llm_mode mode = draw_mode(service, req->body);
+    llm_lookup_body(req, mode, &service->body);
+    reply_accepted(service, mode, reply);
 }
 
 /* Whether key, JSON and model are right; else the reply says what is wrong. */

@@ -35,7 +35,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 STOP_WAIT_S = 120
 # Of SLUICE_... : secrets, lists (their items are separated otherwise), and what belongs to a machine.
 NOT_SENT = re.compile(
-    "KEY|PASSWORD|SECRET|TOKEN|_FILE$|^SLUICE_(X|CONFIG|STATE_DIR|INSTANCE|ENRICHERS)$|^SLUICE_TEST")
+    "KEY|PASSWORD|SECRET|TOKEN|HEADER|LOGIN|_FILE$|^SLUICE_(X|CONFIG|STATE_DIR|INSTANCE|ENRICHERS)$|^SLUICE_TEST")
 
 
 def state_uri(s):
