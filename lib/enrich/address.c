@@ -2,6 +2,7 @@
  * Cloud and Azure; 169.254.169.254 is link-local already. */
 #include "lib/enrich/address.h"
 
+#include <arpa/inet.h>
 #include <netinet/in.h>
 #include <string.h>
 
@@ -36,4 +37,21 @@ bool address_is_internal(const struct sockaddr *addr)
         return v6_is_internal(&in.sin6_addr);
     }
     return true; /* nothing else is an HTTP server */
+}
+
+bool address_host_is_internal(const char *host)
+{
+    struct sockaddr_in v4 = {.sin_family = AF_INET};
+    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
+    char inside[INET6_ADDRSTRLEN];
+    if (inet_pton(AF_INET, host, &v4.sin_addr) == 1)
+        return address_is_internal((const struct sockaddr *)&v4);
+    size_t n = strlen(host);
+    if (n < 2 || host[0] != '[' || n - 2 >= sizeof inside)
+        return false;
+    memcpy(inside, host + 1, n - 2);
+    inside[n - 2] = '\0';
+    inside[strcspn(inside, "%")] = '\0';
+    return inet_pton(AF_INET6, inside, &v6.sin6_addr) == 1 &&
+           address_is_internal((const struct sockaddr *)&v6);
 }

@@ -10,4 +10,7 @@ struct sockaddr;
 
 bool address_is_internal(const struct sockaddr *addr);
 
+/* The same for the host of a URL when it is an address; false for names. IPv6 in brackets. */
+bool address_host_is_internal(const char *host);
+
 #endif

@@ -15,6 +15,7 @@ enum http_outcome curl_outcome(CURLcode rc)
         return HTTP_UNUSABLE;
     case CURLE_COULDNT_RESOLVE_HOST:
     case CURLE_COULDNT_RESOLVE_PROXY:
+    case CURLE_PROXY:
     case CURLE_COULDNT_CONNECT:
     case CURLE_SSL_CONNECT_ERROR:
     case CURLE_PEER_FAILED_VERIFICATION:
@@ -51,6 +52,8 @@ const char *curl_words(CURLcode rc, long verified, const char *why)
         return "the host name cannot be resolved (DNS)";
     case CURLE_COULDNT_RESOLVE_PROXY:
         return "the name of the proxy (--llm-proxy) cannot be resolved (DNS)";
+    case CURLE_PROXY:
+        return "the proxy (--llm-proxy) makes no connection there";
     case CURLE_COULDNT_CONNECT:
         return "nothing accepts a connection there";
     case CURLE_PEER_FAILED_VERIFICATION:

@@ -3,6 +3,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "lib/base/mem.h"
 
@@ -43,6 +44,22 @@ static enum status open_answers(struct engine *e, struct error *err)
     return st;
 }
 
+static enum status check_proxy(const struct llm_options *opt, struct error *err)
+{
+    static const char *const schemes[] = {"http://", "https://", "socks5h://"};
+    if (opt->proxy == NULL)
+        return ST_OK;
+    if (strchr(opt->proxy, '@') != NULL) /* not shown: it may hold a password */
+        return error_set(err, ST_FATAL, ERR_CONFIG,
+                         "llm-proxy holds a login, which is a secret: use SLUICE_LLM_PROXY_LOGIN");
+    for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++)
+        if (strncmp(opt->proxy, schemes[i], strlen(schemes[i])) == 0)
+            return ST_OK;
+    return error_set(err, ST_FATAL, ERR_CONFIG,
+                     "llm-proxy '%s' begins with none of http://, https:// and socks5h://",
+                     opt->proxy);
+}
+
 static enum status open_paid(struct engine *e, struct error *err)
 {
     const struct enrich_options *opt = e->cfg.opt;
@@ -62,7 +79,9 @@ enum status engine_open(const struct engine_config *cfg, struct engine **ret, st
 {
     struct engine *e = mem_zalloc(sizeof *e);
     e->cfg = *cfg;
-    enum status st = links_open(e, err);
+    enum status st = check_proxy(&cfg->opt->llm, err);
+    if (st == ST_OK)
+        st = links_open(e, err);
     if (st == ST_OK)
         st = open_paid(e, err);
     struct error ignored;

@@ -95,6 +95,8 @@ static void open_shared(struct enricher *e)
         .max_reply = opt->governor.max_reply,
         .max_connections = opt->governor.concurrency_max,
         .ca_file = opt->llm.ca_file,
+        .proxy = opt->llm.proxy,
+        .proxy_login = opt->llm.proxy_login,
         .link_local = opt->governor.link_local,
     };
     if (any_http(e->engine))

@@ -16,10 +16,13 @@
 #include "lib/enrich/text.h"
 #include "lib/json/tree.h"
 
-/* Options of the engine, not of a link: the same for all. */
+/* Options of the engine and of its connections, not of a link: the same for all. */
 static const char *const engine_keys[] = {
-    "enricher",       "budget-run",  "budget-hour", "budget-day", "budget-action",  "answers",
-    "answers-memory", "answers-ttl", "record",      "replay",     "replay-missing", "replicas"};
+    "enricher",      "budget-run",      "budget-hour",     "budget-day",
+    "budget-action", "answers",         "answers-memory",  "answers-ttl",
+    "record",        "replay",          "replay-missing",  "replicas",
+    "llm-ca",        "llm-proxy",       "llm-proxy-login", "llm-connect-timeout",
+    "llm-max-reply", "allow-link-local"};
 
 /* --- options of a link --- */
 

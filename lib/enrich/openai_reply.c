@@ -62,6 +62,10 @@ static void refuse_by_status(const struct http_call *http, struct call *call)
              "%s answers %d: %s; is the key right, and allowed to use this model? "
              "(OPENAI_API_KEY, SLUICE_LLM_KEY, or ..._FILE)",
              http->url, status, words);
+    else if (status == 407)
+        fail(call, CALL_FATAL, ERR_AUTH, REASON_NONE,
+             "%s: the proxy answers 407: it wants a login (SLUICE_LLM_PROXY_LOGIN, or ..._FILE)",
+             http->url);
     else if (status == 404)
         fail(call, CALL_FATAL, ERR_CONFIG, REASON_NONE,
              "%s answers 404: %s; are --llm-url (it mostly ends in /v1) and --llm-model right?",

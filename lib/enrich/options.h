@@ -32,6 +32,8 @@ struct llm_options {
     const char *body;                /* more members of the request, as a JSON object */
     struct option_list prices;       /* MODEL=IN/OUT: $ per million tokens */
     const char *ca_file;
+    const char *proxy;       /* NULL: none, whatever the environment says */
+    const char *proxy_login; /* secret: USER:PASSWORD */
 };
 
 struct http_options {

@@ -65,7 +65,8 @@ struct easy {
     char *url;                          /* set in curl now */
     const struct http_headers *headers; /* the same */
     int64_t timeout_ms;
-    int method; /* 0 unset, 1 GET, 2 POST */
+    int method;         /* 0 unset, 1 GET, 2 POST */
+    bool internal_host; /* of the URL, as an address */
     bool refused_address, too_large;
     char why[CURL_ERROR_SIZE];
 };
@@ -79,7 +80,7 @@ struct transport {
     struct easy *free[2], busy; /* free: plain and TLS; busy: a ring with this head */
     struct socket_watch **by_fd;
     int fd_count;
-    char *ca_file;
+    char *ca_file, *proxy, *proxy_login;
 };
 
 struct http_headers {
@@ -201,7 +202,7 @@ static curl_socket_t on_open_socket(void *arg, curlsocktype purpose, struct curl
 {
     struct easy *e = arg;
     UNUSED(purpose);
-    if (!e->t->opt.link_local && address_is_internal(&addr->addr)) {
+    if (e->refused_address || (!e->t->opt.link_local && address_is_internal(&addr->addr))) {
         e->refused_address = true;
         return CURL_SOCKET_BAD;
     }
@@ -295,6 +296,33 @@ static size_t on_header(char *p, size_t size, size_t n, void *arg)
 
 /* --- easy handles --- */
 
+/* Before each request, also on a connection that is there: what a proxy shall not be asked for. */
+static int on_request(void *arg, char *ip, char *local_ip, int port, int local_port)
+{
+    const struct easy *e = arg;
+    UNUSED(ip);
+    UNUSED(local_ip);
+    UNUSED(port);
+    UNUSED(local_port);
+    return e->refused_address ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
+}
+
+/* An empty name keeps libcurl from asking the environment: whoever sets http_proxy for something
+ * else must not send questions and keys elsewhere, past our look at addresses. */
+static void easy_set_proxy(struct easy *e)
+{
+    const struct transport *t = e->t;
+    curl_easy_setopt(e->curl, CURLOPT_PROXY, t->proxy == NULL ? "" : t->proxy);
+    if (t->proxy == NULL)
+        return;
+    curl_easy_setopt(e->curl, CURLOPT_NOPROXY, "localhost,127.0.0.1,127.0.0.0/8,::1");
+    curl_easy_setopt(e->curl, CURLOPT_PROXYUSERPWD, t->proxy_login);
+    curl_easy_setopt(e->curl, CURLOPT_PREREQFUNCTION, on_request);
+    curl_easy_setopt(e->curl, CURLOPT_PREREQDATA, e);
+    if (t->ca_file != NULL)
+        curl_easy_setopt(e->curl, CURLOPT_PROXY_CAINFO, t->ca_file);
+}
+
 static void easy_set_up(struct easy *e)
 {
     struct transport *t = e->t;
@@ -321,6 +349,7 @@ static void easy_set_up(struct easy *e)
     curl_easy_setopt(c, CURLOPT_SHARE, t->share);
     if (t->ca_file != NULL)
         curl_easy_setopt(c, CURLOPT_CAINFO, t->ca_file);
+    easy_set_proxy(e);
 }
 
 static struct easy *easy_new(struct transport *t, bool tls)
@@ -382,6 +411,10 @@ static void easy_set_url(struct easy *e, const char *url)
     bool good = curl_url_set(e->parsed, CURLUPART_URL, url, 0) == CURLUE_OK;
     curl_easy_setopt(e->curl, CURLOPT_CURLU, good ? e->parsed : NULL);
     curl_easy_setopt(e->curl, CURLOPT_URL, good ? NULL : url);
+    char *host = NULL;
+    e->internal_host = good && curl_url_get(e->parsed, CURLUPART_HOST, &host, 0) == CURLUE_OK &&
+                       address_host_is_internal(host);
+    curl_free(host);
     mem_free(e->url);
     e->url = mem_strdup(url);
     /* Wait whether the first connection speaks HTTP/2 before a second one is opened. */
@@ -415,6 +448,14 @@ static void easy_prepare(struct easy *e, const struct http_call *call)
 
 /* --- ends --- */
 
+/* A proxy that refused to connect, as an error of its own. */
+static CURLcode end_of(const struct easy *e, CURLcode rc)
+{
+    long status = 0;
+    curl_easy_getinfo(e->curl, CURLINFO_HTTP_CONNECTCODE, &status);
+    return rc != CURLE_OK && status >= 300 ? CURLE_PROXY : rc;
+}
+
 static void unbound(struct easy *e)
 {
     long version = 0;
@@ -429,6 +470,7 @@ static void tell(struct easy *e, CURLcode rc)
 {
     struct http_call *call = e->call;
     call->latency_us = clock_mono_ns() / 1000 - e->started_us;
+    rc = end_of(e, rc);
     call->outcome = curl_outcome(rc);
     if (rc == CURLE_OK) {
         long status = 0;
@@ -440,7 +482,7 @@ static void tell(struct easy *e, CURLcode rc)
         error_set(&call->err, ST_FATAL, ERR_CONFIG,
                   "%s is a link-local or metadata address, which nothing here should call; allow "
                   "it with --allow-link-local",
-                  call->url);
+                  e->t->proxy == NULL || e->internal_host ? call->url : "the proxy (--llm-proxy)");
     } else if (e->too_large) {
         call->outcome = HTTP_TOO_LARGE;
         error_set(&call->err, ST_FATAL, ERR_FAILED, "%s: the reply is larger than %lld bytes",
@@ -487,7 +529,8 @@ void transport_start(struct transport *t, struct http_call *call)
     easy_prepare(e, call);
     e->call = call;
     e->why[0] = '\0';
-    e->refused_address = e->too_large = false;
+    e->refused_address = t->proxy != NULL && e->internal_host && !t->opt.link_local;
+    e->too_large = false;
     e->started_us = clock_mono_ns() / 1000;
     call->handle = e;
     call->status = 0;
@@ -515,6 +558,8 @@ struct transport *transport_open(const struct transport_options *opt, struct loo
     t->opt = *opt;
     t->loop = loop;
     t->ca_file = mem_strdup(opt->ca_file);
+    t->proxy = mem_strdup(opt->proxy);
+    t->proxy_login = mem_strdup(opt->proxy_login);
     t->busy.next = t->busy.prev = &t->busy;
     t->share = curl_share_init(); /* for one thread: no locks */
     if (t->share == NULL)
@@ -543,5 +588,9 @@ void transport_close(struct transport *t)
         forget_socket(t, fd);
     mem_free(t->by_fd);
     mem_free(t->ca_file);
+    mem_free(t->proxy);
+    if (t->proxy_login != NULL)
+        explicit_bzero(t->proxy_login, strlen(t->proxy_login));
+    mem_free(t->proxy_login);
     mem_free(t);
 }

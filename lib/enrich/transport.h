@@ -2,7 +2,8 @@
  * (https://curl.se/libcurl/c/libcurl-multi.html, "multi_socket"). Connections are kept and used
  * again, HTTP/2 is taken where TLS offers it, there is no thread per call.
  *
- * Ensures: no redirect is followed; no link-local or metadata address is connected to unless told;
+ * Ensures: no redirect is followed; no link-local or metadata address is connected to unless told,
+ * nor is a proxy asked to connect to one by its number (names are looked up by the proxy);
  * no reply grows above max_reply; a call ends exactly once, by done or by transport_cancel.
  * Loop thread only. */
 #ifndef SLUICE_ENRICH_TRANSPORT_H
@@ -23,6 +24,8 @@ struct transport_options {
     int64_t max_reply;       /* bytes */
     int64_t max_connections; /* kept open; calls above wait for nothing, they open more */
     const char *ca_file;     /* NULL: the system's */
+    const char *proxy;       /* NULL: none; the environment is not asked */
+    const char *proxy_login; /* USER:PASSWORD, or NULL */
     bool link_local;         /* allow 169.254/16, fe80::/10 and clouds' metadata addresses */
 };
 

@@ -77,6 +77,12 @@ enum status llm_request_parse(struct span in, struct llm_request *ret)
     req.target = cut(&line, " ");
     if (req.method.p == NULL || req.target.p == NULL || !span_is(line, "HTTP/1.1"))
         return ST_REJECT;
+    if (req.target.n > 7 && memcmp(req.target.p, "http://", 7) == 0) { /* as proxies are asked */
+        const char *path = memchr(req.target.p + 7, '/', req.target.n - 7);
+        if (path == NULL)
+            return ST_REJECT;
+        req.target = span_make(path, req.target.n - (size_t)(path - req.target.p));
+    }
     while (head.n > 0) {
         line = cut(&head, "\r\n");
         struct span name = cut(&line, ":");
