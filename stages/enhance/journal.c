@@ -51,23 +51,39 @@ static void on_gate(void *arg)
 {
     struct journal_gate *gate = arg;
     pthread_mutex_lock(&gate->journal->lock);
-    bool open = gate->has >= gate->wants;
+    bool open = gate->has >= gate->wants, failed = gate->journal->failed;
     pthread_mutex_unlock(&gate->journal->lock);
-    if (open)
-        gate->opened(gate->arg);
+    if (failed && !gate->told) {
+        gate->told = true;
+        gate->events.failed(gate->events.arg, &gate->journal->err);
+    } else if (open && !failed) {
+        gate->events.opened(gate->events.arg);
+    }
+}
+
+/* Whoever waits for an answer to be stored would wait for the whole time that a drain may take. */
+static void fail_gates(struct journal *j, const struct error *err)
+{
+    pthread_mutex_lock(&j->lock);
+    j->failed = true;
+    j->err = *err;
+    for (struct journal_gate *gate = j->gates; gate != NULL; gate = gate->next)
+        loop_bell_ring(gate->bell);
+    pthread_mutex_unlock(&j->lock);
 }
 
 struct journal_gate *journal_gate_open(struct journal *j, struct loop *loop,
-                                       void (*opened)(void *arg), void *arg)
+                                       const struct journal_gate_events *events)
 {
     struct journal_gate *gate = mem_zalloc(sizeof *gate);
     gate->journal = j;
-    gate->opened = opened;
-    gate->arg = arg;
+    gate->events = *events;
     gate->bell = loop_bell_new(loop, on_gate, gate);
     pthread_mutex_lock(&j->lock);
     gate->next = j->gates;
     j->gates = gate;
+    if (j->failed)
+        loop_bell_ring(gate->bell);
     pthread_mutex_unlock(&j->lock);
     return gate;
 }
@@ -183,7 +199,10 @@ static void journal_stop(struct worker *w)
 static void journal_close(struct worker *w)
 {
     struct journal_worker *jw = (struct journal_worker *)w;
+    struct error err;
     set_bell(jw->j, NULL);
+    if (stage_result(w->stage, &err) != ST_OK)
+        fail_gates(jw->j, &err);
     append_close(jw);
     tail_close(jw);
     loop_bell_free(jw->bell);

@@ -35,9 +35,15 @@ void journal_free(struct journal *journal);
  * stop: what was appended is acknowledged, for at most --drain-timeout. */
 extern const struct stage_ops journal_ops;
 
-/* A worker's gate; open. `opened` runs on the loop. */
+/* A worker's gate; open. Both run on the loop. `failed`, at most once: the journal has ended with
+ * this error, and no answer will be stored any more. */
+struct journal_gate_events {
+    void (*opened)(void *arg);
+    void (*failed)(void *arg, const struct error *err);
+    void *arg;
+};
 struct journal_gate *journal_gate_open(struct journal *journal, struct loop *loop,
-                                       void (*opened)(void *arg), void *arg);
+                                       const struct journal_gate_events *events);
 void journal_gate_shut(struct journal_gate *gate);  /* `opened` follows, once for the last shut */
 void journal_gate_close(struct journal_gate *gate); /* NULL is accepted */
 

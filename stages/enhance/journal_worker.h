@@ -38,14 +38,16 @@ struct journal {
     struct append_list fresh;   /* under lock: not seen by the worker yet */
     struct journal_gate *gates; /* under lock */
     uint64_t shut;              /* under lock: how often any gate was shut */
+    bool failed;                /* under lock: for good, as err says */
+    struct error err;
 };
 
 struct journal_gate {
     struct journal_gate *next;
     struct journal *journal;
     struct loop_bell *bell;
-    void (*opened)(void *arg);
-    void *arg;
+    struct journal_gate_events events;
+    bool told;           /* that the journal has failed */
     uint64_t wants, has; /* under lock: has < wants: shut */
 };
 

@@ -85,6 +85,12 @@ static void on_gate(void *arg)
     enhance_schedule(e);
 }
 
+static void on_journal_failed(void *arg, const struct error *err)
+{
+    struct enhance *e = arg;
+    worker_fail(&e->w, err);
+}
+
 static void on_give_up_time(void *arg)
 {
     struct enhance *e = arg;
@@ -176,8 +182,9 @@ static enum status enhance_open(struct worker *w, struct error *err)
     e->give_up_timer = loop_timer_new(w->loop, on_give_up_time, e);
     open_metrics(e);
     enum status st = enricher_open(setup->engine, w->loop, &e->enricher, err);
+    const struct journal_gate_events events = {on_gate, on_journal_failed, e};
     if (setup->journal != NULL)
-        e->gate = journal_gate_open(setup->journal, w->loop, on_gate, e);
+        e->gate = journal_gate_open(setup->journal, w->loop, &events);
     if (st == ST_OK) {
         e->commit_interval_ns = commit_interval_ms(e) * 1000000;
         e->patient = enricher_is_paid(e->enricher);

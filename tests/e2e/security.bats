@@ -3,6 +3,7 @@
 # whole file), and where secrets may not appear. The rights are those that docs/SECURITY.md lists.
 bats_require_minimum_version 1.5.0
 load lib.bash
+load llm.bash
 
 setup_file() {
   [ -n "${SLUICE_TEST_KAFKA:-}" ] || return 0
@@ -135,6 +136,43 @@ acl() {
   as enhance enhance --drain --group away
   "$SLUICE" tap enhanced_away --broker "$ADMIN" --from start | ids >out
   exactly_once out 100
+}
+
+# While enhance runs, and while it drains after SIGTERM: with answers on their way in both cases.
+@test "security: a right to the answers that is taken away ends enhance at once, not when a drain would" {
+  secure_setup
+  export SLUICE_RAW_TOPIC=raw_paid SLUICE_ENHANCED_TOPIC=enhanced_paid SLUICE_DEAD_TOPIC=dead_paid SLUICE_ANSWERS_TOPIC=answers_paid
+  "$SLUICE" topics make --broker "$ADMIN" --partitions 1 >/dev/null
+  llm --delay 10
+  echo '{"id":0,"text":"first"}' | "$SLUICE" source --broker "$ADMIN" --from - --quiet
+  "$SLUICE" enhance --broker "$ADMIN" --group other --on-missing-position earliest --drain --enricher openai --llm-url "$LLM" # makes the topic
+  acl --add --allow-principal User:enhance --operation All --topic raw_paid --topic enhanced_paid --topic dead_paid
+  acl --add --allow-principal User:enhance --operation Read --group paid
+  acl --add --allow-principal User:enhance --operation Write --transactional-id '*'
+  posts 1 40 | "$SLUICE" source --broker "$ADMIN" --from - --quiet
+  for when in running draining; do
+    script '{"delay_ms":3000}'
+    acl --add --allow-principal User:enhance --operation All --topic answers_paid
+    before=$(stat_of calls)
+    start as enhance enhance --group paid --on-missing-position earliest --enricher openai --llm-url "$LLM" --drain-timeout 60s 2>log.$when
+    pid=$!
+    asking() { [ "$(stat_of calls)" -gt "$before" ]; }
+    wait_for 30 asking
+    program=$(pgrep -P $pid || echo $pid)
+    [ $when = running ] || kill -TERM "$program"
+    acl --remove --force --allow-principal User:enhance --operation All --topic answers_paid
+    at=$SECONDS rc=0
+    wait $pid || rc=$?
+    echo "$when: exit $rc after $((SECONDS - at)) s: $(tail -1 log.$when)"
+    [ "$rc" -eq 77 ]
+    [ $((SECONDS - at)) -lt 30 ]
+    grep -q answers_paid log.$when
+  done
+  script '{"delay_ms":1}'
+  acl --add --allow-principal User:enhance --operation All --topic answers_paid
+  as enhance enhance --drain --group paid --on-missing-position earliest --enricher openai --llm-url "$LLM"
+  "$SLUICE" tap enhanced_paid --broker "$ADMIN" --from start | jq 'select(.id > 0)' | ids >out
+  exactly_once out 40
 }
 
 @test "security: a limit that may not be read stops by name instead of sending again for ever" {
