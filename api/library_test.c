@@ -1,85 +1,13 @@
 /* The library through its public functions, with the mock and with a real HTTP server. That other
  * programs can compile against it, and that its bytes are those of `sluice enrich`, is shown by
  * tests/e2e/libsluice.bats. */
-#include "include/sluice.h"
-
-#include <dirent.h>
-#include <fcntl.h>
 #include <pthread.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/resource.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include <cmocka.h>
+#include "tests/support/library.h"
 
-#include "tests/support/llm_server.h"
-
-enum { POST_SIZE = 96, MANY = 1000, THREADS = 8 };
-
-static char folder[] = "/tmp/sluice-library-XXXXXX";
-static char why[SLUICE_WHY_MAX];
-
-struct made { /* posts with the numbers from `first` on */
-    char text[MANY][POST_SIZE];
-    struct sluice_post posts[MANY];
-};
-
-static struct made *make_posts(int first)
-{
-    struct made *m = calloc(1, sizeof *m);
-    assert_non_null(m);
-    for (int i = 0; i < MANY; i++) {
-        int n = snprintf(m->text[i], POST_SIZE, "{\"id\":%d,\"text\":\"post number %d\"}",
-                         first + i, first + i);
-        m->posts[i] = (struct sluice_post){m->text[i], (size_t)n};
-    }
-    return m;
-}
-
-static struct sluice *open_with(const char *const *settings)
-{
-    struct sluice *s = NULL;
-    if (sluice_open(NULL, settings, &s, why) != SLUICE_OK)
-        fail_msg("sluice_open: %s", why);
-    return s;
-}
-
-#define OPEN(...) open_with((const char *const[]){__VA_ARGS__, NULL})
-
-static struct sluice_batch *enrich(struct sluice *s, const struct sluice_post *posts, size_t n)
-{
-    struct sluice_batch *batch = NULL;
-    if (sluice_enrich(s, posts, n, &batch, why) != SLUICE_OK)
-        fail_msg("sluice_enrich: %s", why);
-    return batch;
-}
-
-/* The result is the post of that number with an enrichment. */
-static bool is_enriched(const struct sluice_result *res, int number)
-{
-    char begin[POST_SIZE];
-    int n = snprintf(begin, sizeof begin, "{\"id\":%d,\"text\":\"post number %d\",\"enrichment\":{",
-                     number, number);
-    return res->kind == SLUICE_ENRICHED && res->size > (size_t)n &&
-           memcmp(res->value, begin, (size_t)n) == 0 && res->reason[0] == '\0' &&
-           res->message[0] == '\0';
-}
-
-static void assert_enriched(const struct sluice_batch *batch, int first, int n)
-{
-    for (int i = 0; i < n; i++)
-        if (!is_enriched(&sluice_results(batch)[i], first + i))
-            fail_msg("post %d: %.*s %s", first + i, (int)sluice_results(batch)[i].size,
-                     sluice_results(batch)[i].value, sluice_results(batch)[i].message);
-}
+enum { THREADS = 8 };
 
 /* --- batches --- */
 
@@ -208,31 +136,6 @@ static void many_threads_use_one_handle(void **state)
 
 /* --- an LLM --- */
 
-struct llm {
-    struct llm_server *server;
-    char url[96], state_dir[128];
-};
-
-static struct llm llm_begin(const struct llm_script *script)
-{
-    static int count;
-    struct llm llm = {0};
-    assert_int_equal(llm_server_start(script, &llm.server), ST_OK);
-    snprintf(llm.url, sizeof llm.url, "llm-url=%s", llm_server_url(llm.server));
-    snprintf(llm.state_dir, sizeof llm.state_dir, "state-dir=%s/%d", folder, ++count);
-    return llm;
-}
-
-#define OPEN_LLM(llm, ...) OPEN("enricher=openai", (llm)->url, (llm)->state_dir, __VA_ARGS__)
-
-static struct llm_stats llm_end(struct llm *llm)
-{
-    struct llm_stats stats;
-    llm_server_stats(llm->server, &stats);
-    llm_server_stop(llm->server);
-    return stats;
-}
-
 static void calls_of_a_batch_run_side_by_side(void **state)
 {
     (void)state;
@@ -326,18 +229,6 @@ static void answers_that_cannot_be_stored_fail_the_batch_until_they_can(void **s
 
 /* --- configuration --- */
 
-static void refused(const char *file, const char *setting, int code, const char *words)
-{
-    struct sluice *s = (struct sluice *)folder; /* stays as it is */
-    const char *settings[] = {setting, NULL};
-    why[0] = '\0';
-    assert_int_equal(sluice_open(file, settings, &s, why), code);
-    assert_ptr_equal(s, folder);
-    if (strstr(why, words) == NULL)
-        fail_msg("\"%s\" does not say \"%s\"", why, words);
-    assert_int_equal(sluice_open(file, settings, &s, NULL), code);
-}
-
 static char *write_file(const char *name, const char *text)
 {
     static char path[160];
@@ -407,178 +298,11 @@ static void a_chain_of_the_file_is_used(void **state)
     assert_non_null(strstr(text, "\"two\""));
 }
 
-/* --- the process around it --- */
-
-static int entries_of(const char *path)
-{
-    DIR *dir = opendir(path);
-    int n = 0;
-    assert_non_null(dir);
-    while (readdir(dir) != NULL)
-        n++;
-    closedir(dir);
-    return n;
-}
-
-static void opening_and_closing_a_hundred_times_leaves_no_thread_and_no_descriptor(void **state)
-{
-    (void)state;
-    struct made *m = make_posts(1);
-    struct llm llm = llm_begin(&(struct llm_script){0});
-    int fds = 0, threads = 0;
-    for (int i = 0; i < 100; i++) {
-        struct sluice *s = OPEN_LLM(&llm, "workers=2");
-        struct sluice_batch *batch = enrich(s, m->posts, 10);
-        assert_enriched(batch, 1, 10);
-        sluice_batch_free(batch);
-        sluice_close(s);
-        if (i == 0) { /* the libraries below have opened what they keep */
-            fds = entries_of("/proc/self/fd");
-            threads = entries_of("/proc/self/task");
-        }
-    }
-    assert_int_equal(entries_of("/proc/self/task"), threads);
-    assert_true(entries_of("/proc/self/fd") <= fds);
-    llm_end(&llm);
-    free(m);
-}
-
-static void a_failed_open_leaves_no_thread_and_no_descriptor(void **state)
-{
-    (void)state;
-    int fds = entries_of("/proc/self/fd"), threads = entries_of("/proc/self/task");
-    for (int i = 0; i < 20; i++) {
-        refused(NULL, "window=many", SLUICE_CONFIG, "window");
-        refused(NULL, "llm-schema=/nonexistent", SLUICE_CONFIG, "/nonexistent");
-    }
-    assert_int_equal(entries_of("/proc/self/task"), threads);
-    assert_int_equal(entries_of("/proc/self/fd"), fds);
-}
-
-static void handler(int number)
-{
-    (void)number;
-}
-
-static void the_signals_of_the_program_stay_as_they_are(void **state)
-{
-    (void)state;
-    struct sigaction before[NSIG], now;
-    sigset_t mask, old;
-    sigemptyset(&mask);
-    sigaddset(&mask, SIGUSR2);
-    pthread_sigmask(SIG_SETMASK, &mask, &old);
-    signal(SIGUSR1, handler);
-    for (int i = 1; i < NSIG; i++)
-        sigaction(i, NULL, &before[i]);
-    struct made *m = make_posts(1);
-    struct llm llm = llm_begin(&(struct llm_script){0});
-    struct sluice *s = OPEN_LLM(&llm, NULL);
-    sluice_batch_free(enrich(s, m->posts, 20));
-    for (int i = 1; i < NSIG; i++)
-        if (sigaction(i, NULL, &now) == 0 && now.sa_handler != before[i].sa_handler)
-            fail_msg("signal %d has another handler", i);
-    sluice_close(s);
-    pthread_sigmask(SIG_SETMASK, &old, &mask);
-    for (int i = 1; i < NSIG; i++)
-        assert_int_equal(sigismember(&mask, i) == 1, i == SIGUSR2);
-    signal(SIGUSR1, SIG_DFL);
-    llm_end(&llm);
-    free(m);
-}
-
-/* Posts to an endpoint that ends the connection raise no SIGPIPE, although nobody ignores it. */
-static void a_connection_that_breaks_raises_no_signal(void **state)
-{
-    (void)state;
-    struct made *m = make_posts(1);
-    struct llm llm = llm_begin(&(struct llm_script){.mode = LLM_RESET_MID_BODY, .mode_rate = 0.5});
-    signal(SIGPIPE, SIG_DFL);
-    struct sluice *s = OPEN_LLM(&llm, "llm-attempts=50");
-    struct sluice_batch *batch = enrich(s, m->posts, 100);
-    assert_enriched(batch, 1, 100);
-    sluice_batch_free(batch);
-    sluice_close(s);
-    llm_end(&llm);
-    free(m);
-}
-
-/* What an open, a failing batch and a close write to stderr, in bytes. */
-static long said(const char *level)
-{
-    char log[160];
-    struct made *m = make_posts(1);
-    struct llm llm = llm_begin(&(struct llm_script){0});
-    snprintf(log, sizeof log, "%s/stderr", folder);
-    int file = open(log, O_CREAT | O_TRUNC | O_RDWR | O_CLOEXEC, 0600), saved = dup(STDERR_FILENO);
-    fflush(stderr);
-    dup2(file, STDERR_FILENO);
-    /* The budget is spent at once, of which it warns. */
-    struct sluice *s = OPEN_LLM(&llm, "llm-price=gpt-4o-mini=100/100", "llm-max-tokens=100",
-                                "budget-run=0.1", "budget-action=dead-letter", level);
-    struct sluice_batch *batch = enrich(s, m->posts, 50);
-    sluice_batch_free(batch);
-    sluice_close(s);
-    fflush(stderr);
-    dup2(saved, STDERR_FILENO);
-    close(saved);
-    long size = lseek(file, 0, SEEK_END);
-    close(file);
-    llm_end(&llm);
-    free(m);
-    return size;
-}
-
-static void nothing_is_written_to_stderr_unless_log_level_says_so(void **state)
-{
-    (void)state;
-    assert_int_equal(said(NULL), 0);
-    assert_true(said("log-level=warn") > 0);
-}
-
-static void a_handle_of_before_a_fork_is_refused_in_the_child(void **state)
-{
-    (void)state;
-    struct made *m = make_posts(1);
-    struct sluice *s = OPEN(NULL);
-    sluice_batch_free(enrich(s, m->posts, 10));
-    pid_t pid = fork();
-    assert_true(pid >= 0);
-    if (pid == 0) {
-        struct sluice_batch *batch = NULL;
-        char words[SLUICE_WHY_MAX] = "";
-        int rc = sluice_enrich(s, m->posts, 10, &batch, words);
-        sluice_close(s);
-        _exit(rc == SLUICE_FAILED && strstr(words, "fork") != NULL ? 0 : 1);
-    }
-    int how = 0;
-    assert_int_equal(waitpid(pid, &how, 0), pid);
-    assert_int_equal(how, 0);
-    sluice_batch_free(enrich(s, m->posts, 10));
-    sluice_close(s);
-    free(m);
-}
-
 static void the_library_says_what_it_is(void **state)
 {
     (void)state;
     assert_int_equal(sluice_abi(), SLUICE_ABI);
     assert_string_equal(sluice_version(), SLUICE_VERSION);
-}
-
-static int make_folder(void **state)
-{
-    (void)state;
-    unsetenv("KAFKA_BOOTSTRAP_SERVERS");
-    return mkdtemp(folder) == NULL || setenv("XDG_STATE_HOME", folder, 1) != 0;
-}
-
-static int remove_folder(void **state)
-{
-    (void)state;
-    char command[64];
-    snprintf(command, sizeof command, "rm -rf '%s'", folder);
-    return system(command);
 }
 
 int main(void)
@@ -597,12 +321,6 @@ int main(void)
         cmocka_unit_test(a_wrong_setting_is_named_with_its_origin_and_the_cure),
         cmocka_unit_test(settings_win_over_the_environment_over_the_file),
         cmocka_unit_test(a_chain_of_the_file_is_used),
-        cmocka_unit_test(opening_and_closing_a_hundred_times_leaves_no_thread_and_no_descriptor),
-        cmocka_unit_test(a_failed_open_leaves_no_thread_and_no_descriptor),
-        cmocka_unit_test(the_signals_of_the_program_stay_as_they_are),
-        cmocka_unit_test(a_connection_that_breaks_raises_no_signal),
-        cmocka_unit_test(nothing_is_written_to_stderr_unless_log_level_says_so),
-        cmocka_unit_test(a_handle_of_before_a_fork_is_refused_in_the_child),
         cmocka_unit_test(the_library_says_what_it_is),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);

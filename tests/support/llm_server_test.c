@@ -19,173 +19,33 @@
 #include "lib/base/clock.h"
 #include "lib/base/mem.h"
 #include "lib/base/utf8.h"
+#include "tests/support/client.h"
 #include "tests/support/llm_parts.h"
-
-enum { WAIT_MS = 30000, SHORT_MS = 300 };
-
-/* --- a client --- */
-
-struct got {
-    CURLcode code;
-    long status;
-    struct buf head, body;
-    size_t received, stop_after; /* of the body; stop_after 0: never */
-    curl_off_t on_wire;
-};
-
-static struct llm_server *server;
-static CURL *easy;
-
-static size_t take_head(char *p, size_t size, size_t n, void *arg)
-{
-    struct got *got = arg;
-    buf_add(&got->head, p, size * n);
-    return size * n;
-}
-
-static size_t take_body(char *p, size_t size, size_t n, void *arg)
-{
-    struct got *got = arg;
-    got->received += size * n;
-    if (got->received < 1 << 20)
-        buf_add(&got->body, p, size * n);
-    return got->stop_after > 0 && got->received > got->stop_after ? 0 : size * n;
-}
-
-static struct got got_new(void)
-{
-    struct got got = {0};
-    buf_init(&got.body, 2 << 20);
-    return got;
-}
-
-static void got_fini(struct got *got)
-{
-    buf_fini(&got->head);
-    buf_fini(&got->body);
-}
-
-/* A request to `path` beside /v1; body NULL: GET. Keeps the connection. */
-static void request(struct got *got, const char *path, const char *body, long timeout_ms)
-{
-    char url[256];
-    struct curl_slist *headers = curl_slist_append(NULL, "Authorization: Bearer right");
-    snprintf(url, sizeof url, "http://127.0.0.1:%d%s", llm_server_port(server), path);
-    curl_easy_setopt(easy, CURLOPT_URL, url);
-    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(easy, CURLOPT_PROXY, "");
-    curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, timeout_ms);
-    curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers);
-    curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, take_head);
-    curl_easy_setopt(easy, CURLOPT_HEADERDATA, got);
-    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_body);
-    curl_easy_setopt(easy, CURLOPT_WRITEDATA, got);
-    if (body == NULL) {
-        curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L);
-    } else {
-        curl_easy_setopt(easy, CURLOPT_POST, 1L);
-        curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE, (long)strlen(body));
-        curl_easy_setopt(easy, CURLOPT_POSTFIELDS, body);
-    }
-    got->code = curl_easy_perform(easy);
-    curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &got->status);
-    curl_easy_getinfo(easy, CURLINFO_SIZE_DOWNLOAD_T, &got->on_wire);
-    curl_easy_setopt(easy, CURLOPT_HTTPHEADER, NULL);
-    curl_slist_free_all(headers);
-}
-
-/* `text` as the user's message; it must need no escapes. */
-static void chat(struct got *got, const char *text, long timeout_ms)
-{
-    char *body = mem_printf("{\"model\":\"small\",\"messages\":[{\"role\":\"system\",\"content\":"
-                            "\"Classify.\"},{\"role\":\"user\",\"content\":\"%s\"}]}",
-                            text);
-    request(got, "/v1/chat/completions", body, timeout_ms);
-    mem_free(body);
-}
-
-/* The status of a chat that comes whole. */
-static long chat_status(const char *text)
-{
-    struct got got = got_new();
-    chat(&got, text, WAIT_MS);
-    assert_int_equal(got.code, CURLE_OK);
-    got_fini(&got);
-    return got.status;
-}
-
-static json_t *answer_json(const struct got *got)
-{
-    json_error_t why;
-    json_t *root = json_loadb(got->body.p, got->body.n, 0, &why);
-    if (root == NULL)
-        fail_msg("not JSON: %s", why.text);
-    return root;
-}
-
-/* The content of a good answer; "" when it is null. */
-static char *answer_content(const struct got *got)
-{
-    json_t *root = answer_json(got);
-    json_t *choice = json_array_get(json_object_get(root, "choices"), 0);
-    json_t *content = json_object_get(json_object_get(choice, "message"), "content");
-    char *text = mem_strdup(json_is_string(content) ? json_string_value(content) : "");
-    json_decref(root);
-    return text;
-}
-
-static void set(struct llm_script script)
-{
-    llm_server_set(server, &script);
-    llm_server_reset_stats(server);
-}
-
-static struct llm_stats stats_now(void)
-{
-    struct llm_stats stats;
-    llm_server_stats(server, &stats);
-    return stats;
-}
-
-static int setup(void **state)
-{
-    (void)state;
-    easy = curl_easy_init();
-    return llm_server_start(&(struct llm_script){0}, &server) == ST_OK ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    curl_easy_cleanup(easy);
-    llm_server_stop(server);
-    return 0;
-}
 
 /* --- answers --- */
 
 static void the_answer_to_a_message_is_known_beforehand(void **state)
 {
     (void)state;
-    struct got got = got_new();
+    struct got got = client_got_new();
     struct buf expected = {0};
     llm_server_answer(SPAN_LIT("a sunny day with fine coffee"), &expected);
-    chat(&got, "a sunny day with \\u0066ine coffee", WAIT_MS);
+    client_chat(&got, "a sunny day with \\u0066ine coffee", WAIT_MS);
     assert_int_equal(got.code, CURLE_OK);
     assert_int_equal(got.status, 200);
-    char *content = answer_content(&got);
+    char *content = client_answer_content(&got);
     assert_string_equal(content, buf_str(&expected));
-    json_t *root = answer_json(&got);
+    json_t *root = client_answer_json(&got);
     json_t *usage = json_object_get(root, "usage");
     json_int_t prompt = json_integer_value(json_object_get(usage, "prompt_tokens"));
     json_int_t completion = json_integer_value(json_object_get(usage, "completion_tokens"));
     assert_int_equal(completion, (json_int_t)expected.n / 4 + 1);
     assert_true(prompt > 20);
-    assert_int_equal(stats_now().tokens, prompt + completion);
+    assert_int_equal(client_stats().tokens, prompt + completion);
     json_decref(root);
     mem_free(content);
     buf_fini(&expected);
-    got_fini(&got);
+    client_got_fini(&got);
 }
 
 static void answers_have_one_to_four_topics_and_fit_the_schema(void **state)
@@ -213,238 +73,39 @@ static void answers_have_one_to_four_topics_and_fit_the_schema(void **state)
 static void keys_and_models_and_json_are_checked(void **state)
 {
     (void)state;
-    struct got got = got_new();
-    set((struct llm_script){.api_key = "right", .models = "large,small"});
-    assert_int_equal(chat_status("hello"), 200);
-    set((struct llm_script){.api_key = "righter"});
-    assert_int_equal(chat_status("hello"), 401);
-    set((struct llm_script){.models = "smaller,large"});
-    chat(&got, "hello", WAIT_MS);
+    struct got got = client_got_new();
+    client_script((struct llm_script){.api_key = "right", .models = "large,small"});
+    assert_int_equal(client_chat_status("hello"), 200);
+    client_script((struct llm_script){.api_key = "righter"});
+    assert_int_equal(client_chat_status("hello"), 401);
+    client_script((struct llm_script){.models = "smaller,large"});
+    client_chat(&got, "hello", WAIT_MS);
     assert_int_equal(got.status, 404);
     assert_non_null(strstr(buf_str(&got.body), "\"code\":\"model_not_found\""));
-    request(&got, "/v1/chat/completions", "{\"model\":\"large\",\"messages\":[}", WAIT_MS);
+    client_request(&got, "/v1/chat/completions", "{\"model\":\"large\",\"messages\":[}", WAIT_MS);
     assert_int_equal(got.status, 400);
-    request(&got, "/v1/models", NULL, WAIT_MS);
+    client_request(&got, "/v1/models", NULL, WAIT_MS);
     assert_int_equal(got.status, 200);
     assert_non_null(strstr(buf_str(&got.body), "\"id\":\"smaller\""));
-    request(&got, "/v1/nothing", NULL, WAIT_MS);
+    client_request(&got, "/v1/nothing", NULL, WAIT_MS);
     assert_int_equal(got.status, 404);
-    got_fini(&got);
+    client_got_fini(&got);
 }
 
 static void lookups_echo_path_query_and_body_nested(void **state)
 {
     (void)state;
-    struct got got = got_new();
-    request(&got, "/lookup/users/7?full=1", "{\"a\":[1]}", WAIT_MS);
+    struct got got = client_got_new();
+    client_request(&got, "/lookup/users/7?full=1", "{\"a\":[1]}", WAIT_MS);
     assert_string_equal(buf_str(&got.body), "{\"found\":true,\"result\":{\"path\":\"/lookup/users/"
                                             "7\",\"query\":\"full=1\",\"body\":{\"a\":[1]}}}");
     buf_reset(&got.body, 0);
-    request(&got, "/lookup/x", NULL, WAIT_MS);
+    client_request(&got, "/lookup/x", NULL, WAIT_MS);
     assert_string_equal(
         buf_str(&got.body),
         "{\"found\":true,\"result\":{\"path\":\"/lookup/x\",\"query\":\"\",\"body\":null}}");
-    assert_int_equal(stats_now().lookups, 2);
-    got_fini(&got);
-}
-
-/* --- faults --- */
-
-static void each_wire_fault_is_what_it_is_called(void **state)
-{
-    (void)state;
-    static const struct {
-        enum llm_mode mode;
-        CURLcode code;
-    } cases[] = {
-        {LLM_HANG, CURLE_OPERATION_TIMEDOUT},      {LLM_STALL, CURLE_OPERATION_TIMEDOUT},
-        {LLM_DRIP, CURLE_OPERATION_TIMEDOUT},      {LLM_RESET_MID_BODY, CURLE_RECV_ERROR},
-        {LLM_CLOSE_EARLY, CURLE_GOT_NOTHING},      {LLM_HALF, CURLE_PARTIAL_FILE},
-        {LLM_GARBAGE, CURLE_UNSUPPORTED_PROTOCOL},
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct got got = got_new();
-        set((struct llm_script){.mode = cases[i].mode});
-        chat(&got, "hello", cases[i].code == CURLE_OPERATION_TIMEDOUT ? SHORT_MS : WAIT_MS);
-        if (got.code != cases[i].code)
-            fail_msg("%s gave %s", llm_mode_name(cases[i].mode), curl_easy_strerror(got.code));
-        assert_int_equal(stats_now().calls, 1);
-        assert_int_equal(stats_now().modes, 1);
-        assert_int_equal(stats_now().ok, 0);
-        got_fini(&got);
-    }
-}
-
-static void contents_that_do_not_fit_are_what_they_are_called(void **state)
-{
-    (void)state;
-    static const struct {
-        enum llm_mode mode;
-        const char *sign; /* stands in the body */
-    } cases[] = {
-        {LLM_WRONG_TYPE, "{\\\"topics\\\":\\\"coffee\\\","},
-        {LLM_EXTRA, "\\\"confidence\\\":0.9}\""},
-        {LLM_NOT_JSON, "\"Sure! "},
-        {LLM_TRUNCATED, "\"finish_reason\":\"length\""},
-        {LLM_FENCED, "\"content\":\"```json\\n{"},
-        {LLM_REFUSAL, "\"content\":null,\"refusal\":\"I'm sorry"},
-        {LLM_INJECTED, "},\\\"id\\\":\\\"0\\\""},
-        {LLM_DUPLICATE, "\\\"sentiment\\\":\\\"negative\\\"}\""},
-        {LLM_EMPTY_CONTENT, "\"content\":\"\""},
-        {LLM_CONTENT_FILTER, "\"finish_reason\":\"content_filter\""},
-        {LLM_ODD_ENVELOPE, "\"choices\":\"none\""},
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct got got = got_new();
-        set((struct llm_script){.mode = cases[i].mode});
-        chat(&got, "what a day", WAIT_MS);
-        assert_int_equal(got.status, 200);
-        json_decref(answer_json(&got));
-        if (strstr(buf_str(&got.body), cases[i].sign) == NULL)
-            fail_msg("%s: %s", llm_mode_name(cases[i].mode), buf_str(&got.body));
-        got_fini(&got);
-    }
-}
-
-static void a_json_content_of_the_quotes_mode_survives_only_with_right_escapes(void **state)
-{
-    (void)state;
-    struct got got = got_new();
-    set((struct llm_script){.mode = LLM_QUOTES});
-    chat(&got, "hello", WAIT_MS);
-    char *content = answer_content(&got);
-    json_t *root = json_loads(content, JSON_ALLOW_NUL, NULL);
-    json_t *first = json_array_get(json_object_get(root, "topics"), 0);
-    assert_string_equal(json_string_value(first), "\"],\"id\":0,\"x\":[\"");
-    json_decref(root);
-    mem_free(content);
-    got_fini(&got);
-}
-
-static void other_envelopes_are_what_they_are_called(void **state)
-{
-    (void)state;
-    struct got got = got_new();
-    set((struct llm_script){.mode = LLM_BAD_UTF8});
-    chat(&got, "hello", WAIT_MS);
-    assert_false(utf8_valid(got.body.p, got.body.n));
-    buf_reset(&got.body, 0);
-    set((struct llm_script){.mode = LLM_NO_USAGE});
-    chat(&got, "hello", WAIT_MS);
-    assert_null(strstr(buf_str(&got.body), "usage"));
-    buf_reset(&got.body, 0);
-    set((struct llm_script){.mode = LLM_EMPTY});
-    chat(&got, "hello", WAIT_MS);
-    assert_int_equal(got.status, 200);
-    assert_int_equal(got.body.n, 0);
-    set((struct llm_script){.mode = LLM_REDIRECT});
-    chat(&got, "hello", WAIT_MS);
-    assert_int_equal(got.status, 302);
-    assert_non_null(strstr(buf_str(&got.head), "Location: http://llm.invalid/"));
-    set((struct llm_script){.mode = LLM_QUOTA});
-    chat(&got, "hello", WAIT_MS);
-    assert_int_equal(got.status, 429);
-    assert_non_null(strstr(buf_str(&got.body), "insufficient_quota"));
-    got_fini(&got);
-}
-
-static void huge_answers_are_streamed(void **state)
-{
-    (void)state;
-    struct got got = got_new();
-    set((struct llm_script){.mode = LLM_HUGE});
-    chat(&got, "hello", WAIT_MS);
-    assert_int_equal(got.code, CURLE_OK);
-    assert_true(got.received > 100 << 20);
-    assert_int_equal(stats_now().ok + stats_now().status[0], 1);
-    got_fini(&got);
-}
-
-static void the_gzip_bomb_expands(void **state)
-{
-    (void)state;
-    struct got got = got_new();
-    got.stop_after = 64 << 20;
-    set((struct llm_script){.mode = LLM_GZIP_BOMB});
-    curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "gzip");
-    chat(&got, "hello", WAIT_MS);
-    curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, NULL);
-    assert_int_equal(got.code, CURLE_WRITE_ERROR);
-    assert_true(got.received > 64 << 20);
-    assert_true(got.on_wire < 7 << 20);
-    got_fini(&got);
-}
-
-static void a_mode_can_be_for_the_first_calls_only(void **state)
-{
-    (void)state;
-    set((struct llm_script){.mode = LLM_QUOTA, .mode_count = 3});
-    for (int i = 0; i < 6; i++)
-        assert_int_equal(chat_status("hello"), i < 3 ? 429 : 200);
-    set((struct llm_script){.error_rate = 1, .error_status = 503, .error_count = 2});
-    for (int i = 0; i < 4; i++)
-        assert_int_equal(chat_status("hello"), i < 2 ? 503 : 200);
-}
-
-static void a_mark_in_the_message_asks_for_its_mode(void **state)
-{
-    (void)state;
-    set((struct llm_script){0});
-    assert_int_equal(chat_status("a post [[llm:quota]]"), 429);
-    assert_int_equal(chat_status("a post [[llm:nothing]]"), 200);
-    assert_int_equal(chat_status("a post"), 200);
-}
-
-static void lots_are_the_same_under_the_same_seed(void **state)
-{
-    (void)state;
-    int drawn[3] = {0};
-    bool first[200];
-    int differ = 0;
-    for (int round = 0; round < 3; round++) {
-        llm_server_stop(server);
-        struct llm_script script = {.error_rate = 0.3, .seed = round < 2 ? 1 : 2};
-        assert_int_equal(llm_server_start(&script, &server), ST_OK);
-        for (int i = 0; i < 200; i++) {
-            bool failed = chat_status("hello") == 500;
-            drawn[round] += failed;
-            if (round == 0)
-                first[i] = failed;
-            else if (round == 1)
-                assert_int_equal(failed, first[i]);
-            else
-                differ += failed != first[i];
-        }
-    }
-    assert_in_range(drawn[0], 30, 90);
-    assert_true(differ > 0);
-}
-
-static void bad_answers_come_in_every_kind(void **state)
-{
-    (void)state;
-    set((struct llm_script){.bad_rate = 0.5, .seed = 3});
-    bool fenced = false, refused = false, truncated = false;
-    for (int i = 0; i < 100; i++) {
-        struct got got = got_new();
-        chat(&got, "hello", WAIT_MS);
-        fenced |= strstr(buf_str(&got.body), "```json") != NULL;
-        refused |= strstr(buf_str(&got.body), "I'm sorry") != NULL;
-        truncated |= strstr(buf_str(&got.body), "\"length\"") != NULL;
-        got_fini(&got);
-    }
-    assert_true(fenced && refused && truncated);
-    assert_in_range(stats_now().modes, 25, 75);
-}
-
-static void retry_after_is_sent_with_errors_that_pass(void **state)
-{
-    (void)state;
-    struct got got = got_new();
-    set((struct llm_script){.error_rate = 1, .error_status = 503, .retry_after_s = 7});
-    chat(&got, "hello", WAIT_MS);
-    assert_non_null(strstr(buf_str(&got.head), "Retry-After: 7\r\n"));
-    got_fini(&got);
+    assert_int_equal(client_stats().lookups, 2);
+    client_got_fini(&got);
 }
 
 /* --- limits --- */
@@ -509,37 +170,37 @@ static long header_number(const struct got *got, const char *name)
 static void what_is_above_the_limit_of_requests_gets_429(void **state)
 {
     (void)state;
-    set((struct llm_script){.requests_per_minute = 5});
+    client_script((struct llm_script){.requests_per_minute = 5});
     for (int i = 0; i < 5; i++) {
-        struct got got = got_new();
-        chat(&got, "hello", WAIT_MS);
+        struct got got = client_got_new();
+        client_chat(&got, "hello", WAIT_MS);
         assert_int_equal(got.status, 200);
         assert_int_equal(header_number(&got, "x-ratelimit-limit-requests: "), 5);
         assert_int_equal(header_number(&got, "x-ratelimit-remaining-requests: "), 4 - i);
-        got_fini(&got);
+        client_got_fini(&got);
     }
-    struct got got = got_new();
-    chat(&got, "hello", WAIT_MS);
+    struct got got = client_got_new();
+    client_chat(&got, "hello", WAIT_MS);
     assert_int_equal(got.status, 429);
     assert_in_range(header_number(&got, "Retry-After: "), 1, 60);
     assert_in_range(header_number(&got, "retry-after-ms: "), 1, 60000);
-    assert_int_equal(stats_now().status[429], 1);
-    assert_int_equal(stats_now().window_requests_max, 5);
-    got_fini(&got);
+    assert_int_equal(client_stats().status[429], 1);
+    assert_int_equal(client_stats().window_requests_max, 5);
+    client_got_fini(&got);
 }
 
 static void what_is_above_the_limit_of_tokens_gets_429_until_it_has_left_the_window(void **state)
 {
     (void)state;
-    set((struct llm_script){.tokens_per_minute = 600, .window_ms = 400});
+    client_script((struct llm_script){.tokens_per_minute = 600, .window_ms = 400});
     int64_t until = clock_mono_ms() + WAIT_MS;
     long refused = 0, accepted = 0;
     while (accepted < 60 && clock_mono_ms() < until) {
-        long status = chat_status("hello sunshine");
+        long status = client_chat_status("hello sunshine");
         assert_true(status == 200 || status == 429);
         *(status == 200 ? &accepted : &refused) += 1;
     }
-    struct llm_stats stats = stats_now();
+    struct llm_stats stats = client_stats();
     assert_int_equal(accepted, 60);
     assert_true(refused > 0);
     assert_int_equal(stats.status[429], refused);
@@ -552,13 +213,13 @@ static void what_is_above_the_limit_of_tokens_gets_429_until_it_has_left_the_win
 static void repeats_are_counted_by_body(void **state)
 {
     (void)state;
-    set((struct llm_script){.error_rate = 1, .error_count = 1});
+    client_script((struct llm_script){.error_rate = 1, .error_count = 1});
     for (int i = 0; i < 40; i++) {
         char text[32];
         snprintf(text, sizeof text, "post %d", i % 30);
-        chat_status(text);
+        client_chat_status(text);
     }
-    struct llm_stats stats = stats_now();
+    struct llm_stats stats = client_stats();
     assert_int_equal(stats.calls, 40);
     assert_int_equal(stats.distinct, 30);
     assert_int_equal(stats.repeated, 10);
@@ -593,7 +254,7 @@ static void many_bodies_are_told_apart(void **state)
 static int socket_open(void)
 {
     struct sockaddr_in at = {.sin_family = AF_INET,
-                             .sin_port = htons((uint16_t)llm_server_port(server)),
+                             .sin_port = htons((uint16_t)llm_server_port(client_server)),
                              .sin_addr = {htonl(INADDR_LOOPBACK)}};
     int fd = socket(AF_INET, SOCK_STREAM, 0);
     assert_int_equal(connect(fd, (struct sockaddr *)&at, sizeof at), 0);
@@ -611,7 +272,7 @@ static bool calls_in_flight(int64_t n)
 {
     int64_t until = clock_mono_ms() + WAIT_MS;
     while (clock_mono_ms() < until) {
-        if (stats_now().in_flight == n)
+        if (client_stats().in_flight == n)
             return true;
     }
     return false;
@@ -621,18 +282,18 @@ static void calls_in_flight_are_counted_and_limited(void **state)
 {
     (void)state;
     int fds[5];
-    set((struct llm_script){.mode = LLM_HANG, .max_concurrent = 5});
+    client_script((struct llm_script){.mode = LLM_HANG, .max_concurrent = 5});
     for (int i = 0; i < 5; i++) {
         fds[i] = socket_open();
         socket_send(fds[i], LOOKUP, sizeof LOOKUP - 1);
     }
     assert_true(calls_in_flight(5));
-    assert_int_equal(chat_status("hello"), 429);
+    assert_int_equal(client_chat_status("hello"), 429);
     for (int i = 0; i < 5; i++)
         close(fds[i]);
     assert_true(calls_in_flight(0));
-    assert_int_equal(stats_now().in_flight_max, 6);
-    assert_int_equal(stats_now().aborted, 5);
+    assert_int_equal(client_stats().in_flight_max, 6);
+    assert_int_equal(client_stats().aborted, 5);
 }
 
 /* Reads until `count` answers to LOOKUP came; the bytes in all. */
@@ -661,7 +322,7 @@ static size_t read_answers(int fd, size_t count)
 static void requests_in_pieces_and_in_one_piece_are_answered(void **state)
 {
     (void)state;
-    set((struct llm_script){.delay_ms = 1});
+    client_script((struct llm_script){.delay_ms = 1});
     int fd = socket_open();
     for (size_t i = 0; i < sizeof LOOKUP - 1; i++)
         socket_send(fd, LOOKUP + i, 1);
@@ -671,7 +332,7 @@ static void requests_in_pieces_and_in_one_piece_are_answered(void **state)
         buf_add(&many, LOOKUP, sizeof LOOKUP - 1);
     socket_send(fd, many.p, many.n);
     read_answers(fd, 50);
-    assert_int_equal(stats_now().calls, 51);
+    assert_int_equal(client_stats().calls, 51);
     buf_fini(&many);
     close(fd);
 }
@@ -681,7 +342,7 @@ static void delays_end_in_their_order(void **state)
     (void)state;
     enum { CONNS = 300 };
     int fds[CONNS];
-    set((struct llm_script){.delay_ms = 5, .spread_ms = 50});
+    client_script((struct llm_script){.delay_ms = 5, .spread_ms = 50});
     for (int i = 0; i < CONNS; i++)
         fds[i] = socket_open();
     for (int round = 0; round < 3; round++) {
@@ -697,8 +358,8 @@ static void delays_end_in_their_order(void **state)
         for (int i = 0; i < CONNS; i++)
             read_answers(fds[i], 1);
     }
-    assert_true(stats_now().ok >= 3 * CONNS);
-    assert_int_equal(stats_now().in_flight, 0);
+    assert_true(client_stats().ok >= 3 * CONNS);
+    assert_int_equal(client_stats().in_flight, 0);
     for (int i = 0; i < CONNS; i++)
         close(fds[i]);
 }
@@ -708,26 +369,26 @@ static void delays_end_in_their_order(void **state)
 static void the_script_and_the_counters_are_reached_over_http(void **state)
 {
     (void)state;
-    struct got got = got_new();
-    set((struct llm_script){.error_rate = 1});
-    request(&got, "/script", "{\"error_status\":418,\"tokens_per_minute\":9000}", WAIT_MS);
+    struct got got = client_got_new();
+    client_script((struct llm_script){.error_rate = 1});
+    client_request(&got, "/script", "{\"error_status\":418,\"tokens_per_minute\":9000}", WAIT_MS);
     assert_int_equal(got.status, 200);
-    assert_int_equal(chat_status("hello"), 418);
-    request(&got, "/script", "{\"error_rate\":0,\"mode\":\"never heard of\"}", WAIT_MS);
+    assert_int_equal(client_chat_status("hello"), 418);
+    client_request(&got, "/script", "{\"error_rate\":0,\"mode\":\"never heard of\"}", WAIT_MS);
     assert_int_equal(got.status, 400);
-    assert_int_equal(chat_status("hello"), 418);
+    assert_int_equal(client_chat_status("hello"), 418);
     buf_reset(&got.body, 0);
-    request(&got, "/stats", NULL, WAIT_MS);
-    json_t *root = answer_json(&got);
+    client_request(&got, "/stats", NULL, WAIT_MS);
+    json_t *root = client_answer_json(&got);
     json_t *status = json_object_get(root, "status");
     assert_int_equal(json_integer_value(json_object_get(root, "calls")), 2);
     assert_int_equal(json_integer_value(json_object_get(status, "418")), 2);
     json_decref(root);
     buf_reset(&got.body, 0);
-    request(&got, "/last", NULL, WAIT_MS);
+    client_request(&got, "/last", NULL, WAIT_MS);
     assert_non_null(strstr(buf_str(&got.body), "Authorization: Bearer right\r\n"));
     assert_non_null(strstr(buf_str(&got.body), "\"content\":\"hello\"}]}"));
-    got_fini(&got);
+    client_got_fini(&got);
 }
 
 static void every_member_of_the_script_can_be_set_by_name(void **state)
@@ -755,8 +416,6 @@ static void every_member_of_the_script_can_be_set_by_name(void **state)
     }
 }
 
-#define SERVED(one_such_test) cmocka_unit_test_setup_teardown(one_such_test, setup, teardown)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -764,17 +423,6 @@ int main(void)
         cmocka_unit_test(answers_have_one_to_four_topics_and_fit_the_schema),
         SERVED(keys_and_models_and_json_are_checked),
         SERVED(lookups_echo_path_query_and_body_nested),
-        SERVED(each_wire_fault_is_what_it_is_called),
-        SERVED(contents_that_do_not_fit_are_what_they_are_called),
-        SERVED(a_json_content_of_the_quotes_mode_survives_only_with_right_escapes),
-        SERVED(other_envelopes_are_what_they_are_called),
-        SERVED(huge_answers_are_streamed),
-        SERVED(the_gzip_bomb_expands),
-        SERVED(a_mode_can_be_for_the_first_calls_only),
-        SERVED(a_mark_in_the_message_asks_for_its_mode),
-        SERVED(lots_are_the_same_under_the_same_seed),
-        SERVED(bad_answers_come_in_every_kind),
-        SERVED(retry_after_is_sent_with_errors_that_pass),
         cmocka_unit_test(the_sliding_window_is_exact_to_the_microsecond),
         SERVED(what_is_above_the_limit_of_requests_gets_429),
         SERVED(what_is_above_the_limit_of_tokens_gets_429_until_it_has_left_the_window),
