@@ -54,7 +54,7 @@ committed() {
 # --- TLS ---
 
 # front NAME [OPTION...]: nghttpx with the certificate NAME.pem before the server of `llm`: it
-# speaks TLS, and HTTP/2 where the client does. $FRONT is its base URL; a line for each request is in
+# speaks TLS, and HTTP/2 where the client does. $FRONT is its base URL, at $FRONT_PORT; a line for each request is in
 # NAME.log: protocol, client's port.
 front() {
   local name=$1 port tries
@@ -70,9 +70,16 @@ front() {
     kill -0 "${PIDS[-1]}" && break # else the port was taken by another test
     ((tries < 3))
   done
-  FRONT=https://127.0.0.1:$port/v1
+  FRONT_PORT=$port FRONT=https://127.0.0.1:$port/v1
   wait_for 10 test -s "$name.log"
   : >"$name.log"
+}
+
+# front_again NAME: one more at the last one's port, which has ended or takes no more connections.
+front_again() {
+  start nghttpx --conf=/dev/null --single-thread --workers=1 --no-ocsp -L ERROR "--frontend=127.0.0.1,$FRONT_PORT" \
+    "--backend=127.0.0.1,$(cat port)" --accesslog-format='$alpn $remote_port' "--accesslog-file=$PWD/again.log" \
+    "$1.plain" "$1.pem" >again.out 2>&1
 }
 
 # asked_by NAME PROTOCOL N: N requests and no others came to the front, all by this protocol.

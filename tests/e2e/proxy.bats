@@ -73,7 +73,7 @@ every_proxy() {
   make_certificate ca server DNS:llm.example.invalid 2>server.log
   llm --delay 5
   front server
-  start "$ROOT/tests/support/connect_proxy.py" proxy_port proxy.log "$(sed "s/.*:\([0-9]*\).v1/\1/" <<<"$FRONT")" me:secret-pass 2>proxy.err
+  start "$ROOT/tests/support/connect_proxy.py" proxy_port proxy.log "$FRONT_PORT" me:secret-pass 2>proxy.err
   wait_for 10 test -s proxy_port
   to=(--enricher openai --llm-url https://llm.example.invalid/v1 --llm-ca ca.pem --llm-proxy "http://127.0.0.1:$(cat proxy_port)")
   posts 1 200 >posts.jsonl

@@ -58,6 +58,29 @@ tls_setup() {
   [ "$(connections server)" -le $((32 / 16 + 16)) ]
 }
 
+@test "https: a server that is replaced in order, with a GOAWAY, answers each question once" {
+  tls_setup
+  llm --delay 50
+  front server
+  posts 1 1500 >posts.jsonl
+  start ask enrich --llm-url "$FRONT" --llm-concurrency 40 --llm-concurrency-min 40 posts.jsonl >out.jsonl 2>err.log
+  pid=$!
+  old=${PIDS[-2]}
+  for more in 300 300; do
+    before=$(stat_of ok)
+    going() { [ "$(stat_of ok)" -ge $((before + more)) ]; }
+    wait_for 20 going
+    kill -QUIT "$old"
+    front_again server
+    old=$!
+  done
+  wait $pid
+  ids <out.jsonl | cmp - <(seq 1 1500)
+  echo "calls $(stat_of calls), answered twice $(stat_of repeated_ok)"; cat err.log
+  [ "$(stat_of calls)" -eq 1500 ]
+  [ "$(grep -c ^h2 again.log)" -gt 300 ]
+}
+
 @test "https: two endpoints of one process, one with HTTP/2 and one without" {
   tls_setup
   llm --delay 5
@@ -125,8 +148,7 @@ refused() {
   wait_for 20 grep -q "has expired" enhance.err
   kill -TERM "${PIDS[-2]}"
   wait "${PIDS[-2]}" || true
-  start nghttpx --conf=/dev/null --single-thread --workers=1 --no-ocsp -L ERROR \
-    "--frontend=127.0.0.1,$(sed 's|.*:\([0-9]*\)/v1|\1|' <<<"$FRONT")" "--backend=127.0.0.1,$(cat port)" server.plain server.pem >again.out 2>&1
+  front_again server
   wait $pid
   grep -q "answers again" enhance.err
   values enhanced_posts | ids >out
