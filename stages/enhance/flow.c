@@ -219,8 +219,9 @@ static bool is_due(struct enhance *e)
     return false;
 }
 
-/* Where calls take far longer than a commit, outputs wait for it here and are sent all at once: each
- * time a transaction meets a new partition, librdkafka's main thread spins for a millisecond. */
+/* Where calls take far longer than a commit, outputs wait for it here and are sent all at once:
+ * each time a transaction meets a new partition, librdkafka's main thread spins for a millisecond.
+ */
 static bool holds_back(struct enhance *e)
 {
     if (!e->patient || e->batch_records > 0 || e->stopping || e->revoking)

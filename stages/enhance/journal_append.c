@@ -1,6 +1,6 @@
-/* Our answers on their way to the topic. While a batch is on its way, and for GAP_MS after its begin,
- * the next one collects, so that many answers share one request; what an abort takes back is sent
- * again from memory. */
+/* Our answers on their way to the topic. While a batch is on its way, and for GAP_MS after its
+ * begin, the next one collects, so that many answers share one request; what an abort takes back is
+ * sent again from memory. */
 #include <string.h>
 
 #include "lib/base/clock.h"
@@ -107,8 +107,8 @@ static enum status send_one(struct journal_worker *jw, struct append *a)
     return st;
 }
 
-/* How long the next batch still gathers: each costs requests, and wakes threads. Calls that are paid
- * for take so much longer that nobody sees it. */
+/* How long the next batch still gathers: each costs requests, and wakes threads. Calls that are
+ * paid for take so much longer that nobody sees it. */
 static int64_t gap_left_ms(const struct journal_worker *jw)
 {
     int64_t left = jw->begun_ms + GAP_MS - clock_mono_ms();

@@ -71,7 +71,7 @@ struct journal_worker {
     /* journal_append.c */
     struct writer *writer;
     struct loop_timer *gap_timer;
-    int64_t begun_ms; /* of the last batch */
+    int64_t begun_ms;                        /* of the last batch */
     struct append_list sent, filled, unsent; /* handed over, in the open batch, not yet */
 
     /* journal_tail.c */
