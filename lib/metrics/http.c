@@ -1,6 +1,10 @@
 /* GET /metrics, /healthz, /readyz by libmicrohttpd, on one polling thread of its own. Read-only and
  * bounded: few connections, small headers, short time-outs, so that a curious or hostile neighbour
- * cannot disturb the pipeline. */
+ * cannot disturb the pipeline.
+ *
+ * libmicrohttpd's time-out is for silence only: a client that sends a byte now and then is never
+ * silent. So when all places are taken, a new connection gets the place of the one whose request
+ * has taken longest; whoever asks and goes is done long before it could be that one. */
 #include "lib/metrics/http.h"
 
 #include <errno.h>
@@ -17,7 +21,20 @@
 
 enum { CONNECTIONS_MAX = 32, TIMEOUT_S = 10, CONNECTION_BYTES = 16 << 10 };
 
+/* Those that were told to go keep theirs until libmicrohttpd has closed them. */
+enum { PLACES = 2 * CONNECTIONS_MAX };
+
+/* A connection, and when its present request began, in the order of such beginnings. Used on the
+ * server's thread, and by who stops the server when that thread has ended. */
+struct place {
+    struct MHD_Connection *conn; /* NULL: free */
+    uint64_t begun;
+    bool told_to_go;
+};
+
 struct http_server {
+    struct place places[PLACES];
+    uint64_t beginnings;
     struct MHD_Daemon *daemon;
     struct http_config cfg;
 };
@@ -86,6 +103,69 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *conn, const 
                  SPAN_LIT("there are /metrics, /healthz and /readyz\n"));
 }
 
+/* --- places --- */
+
+static struct place *place_of(struct http_server *s, const struct MHD_Connection *conn)
+{
+    for (size_t i = 0; i < PLACES; i++)
+        if (s->places[i].conn == conn)
+            return &s->places[i];
+    return NULL;
+}
+
+/* Its socket reads as ended from now on, and libmicrohttpd closes it in its next round. */
+static void tell_to_go(struct place *place)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(place->conn, MHD_CONNECTION_INFO_CONNECTION_FD);
+    if (info != NULL)
+        shutdown(info->connect_fd, SHUT_RDWR);
+    place->told_to_go = true;
+}
+
+static void make_room(struct http_server *s, const struct place *newest)
+{
+    struct place *longest = NULL;
+    size_t count = 0;
+    for (size_t i = 0; i < PLACES; i++) {
+        struct place *place = &s->places[i];
+        if (place->conn == NULL || place->told_to_go)
+            continue;
+        count++;
+        if (place != newest && (longest == NULL || place->begun < longest->begun))
+            longest = place;
+    }
+    if (count > CONNECTIONS_MAX)
+        tell_to_go(longest);
+}
+
+static void on_connection(void *arg, struct MHD_Connection *conn, void **context,
+                          enum MHD_ConnectionNotificationCode code)
+{
+    struct http_server *s = arg;
+    bool starts = code == MHD_CONNECTION_NOTIFY_STARTED;
+    UNUSED(context);
+    struct place *place = place_of(s, starts ? NULL : conn);
+    if (place == NULL)
+        return;
+    *place = (struct place){.conn = starts ? conn : NULL, .begun = s->beginnings++};
+    if (starts)
+        make_room(s, place);
+}
+
+static void on_answered(void *arg, struct MHD_Connection *conn, void **state,
+                        enum MHD_RequestTerminationCode code)
+{
+    struct http_server *s = arg;
+    UNUSED(state);
+    UNUSED(code);
+    struct place *place = place_of(s, conn);
+    if (place != NULL)
+        place->begun = s->beginnings++;
+}
+
+/* --- start and stop --- */
+
 enum status http_start(const struct http_config *cfg, struct http_server **ret, struct error *err)
 {
     struct address addr;
@@ -100,7 +180,8 @@ enum status http_start(const struct http_config *cfg, struct http_server **ret, 
     s->daemon = MHD_start_daemon(
         MHD_USE_POLL_INTERNAL_THREAD | (addr.sa.ss_family == AF_INET6 ? MHD_USE_IPv6 : 0),
         addr.port, NULL, NULL, on_request, s, MHD_OPTION_SOCK_ADDR, (struct sockaddr *)&addr.sa,
-        MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
+        MHD_OPTION_NOTIFY_CONNECTION, on_connection, s, MHD_OPTION_NOTIFY_COMPLETED, on_answered, s,
+        MHD_OPTION_CONNECTION_LIMIT, (unsigned)PLACES, MHD_OPTION_CONNECTION_TIMEOUT,
         (unsigned)TIMEOUT_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES,
         MHD_OPTION_END);
     if (s->daemon == NULL) {

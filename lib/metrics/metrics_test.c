@@ -1,4 +1,5 @@
 /* Metrics as text, and the small server that serves them, also to clients that mean no good. */
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -151,6 +152,48 @@ static void hostile_clients_do_not_take_the_server_away(void **state)
         close(slow[i]);
 }
 
+static void drip(int fd, const char *byte)
+{
+    send(fd, byte, 1, MSG_NOSIGNAL);
+}
+
+/* Whether the server has hung up, waiting for it. */
+static bool hung_up(int fd)
+{
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    char byte;
+    return poll(&p, 1, 5000) == 1 && recv(fd, &byte, 1, 0) <= 0;
+}
+
+static void clients_that_drip_give_way_to_one_that_asks(void **state)
+{
+    enum { MANY = 40, PLACES = 32 };
+    static const char request[] = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
+    struct running *r = *state;
+    int slow[MANY];
+    size_t sent = 0;
+    for (size_t i = 0; i < MANY; i++)
+        slow[i] = open_connection(r);
+    for (; sent < 10; sent++) /* none is ever silent for long, none ever ends its request */
+        for (size_t i = 0; i < MANY; i++)
+            drip(slow[i], request + sent);
+    struct buf body = {0};
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(get(r, "/healthz", &body), 200);
+    buf_fini(&body);
+    for (size_t i = 0; i < MANY - PLACES; i++) /* who has been at it longest */
+        assert_true(hung_up(slow[i]));
+    for (; sent < sizeof request - 1; sent++) /* who is slow, but in nobody's way, is served */
+        drip(slow[MANY - 1], request + sent);
+    char line[256];
+    ssize_t n = recv(slow[MANY - 1], line, sizeof line - 1, 0);
+    assert_true(n > 12);
+    line[n] = '\0';
+    assert_non_null(strstr(line, " 200 "));
+    for (size_t i = 0; i < MANY; i++)
+        close(slow[i]);
+}
+
 static void a_busy_or_malformed_address_is_named(void **state)
 {
     struct running *r = *state;
@@ -186,6 +229,7 @@ int main(void)
         cmocka_unit_test(a_histogram_has_cumulative_buckets_in_seconds),
         cmocka_unit_test(the_three_pages_answer_and_others_do_not_exist),
         cmocka_unit_test(hostile_clients_do_not_take_the_server_away),
+        cmocka_unit_test(clients_that_drip_give_way_to_one_that_asks),
         cmocka_unit_test(a_busy_or_malformed_address_is_named),
         cmocka_unit_test(asking_where_nobody_listens_is_unavailable),
     };
