@@ -84,7 +84,7 @@ enhance() { start "$SLUICE" enhance -X topic.metadata.refresh.interval.ms=500 "$
   [ "$(committed "$SLUICE_ENHANCED_TOPIC" | wc -l)" -eq 23 ]
 }
 
-@test "kafka: retention that passes the position of a running enhance stops it" {
+@test "kafka: retention that passes the position of a running enhance stops it, and it says how many are lost" {
   kafka_setup
   "$SLUICE" source --from <(posts 1 10) --quiet --partitions 1
   enhance 2>log
@@ -98,7 +98,12 @@ enhance() { start "$SLUICE" enhance -X topic.metadata.refresh.interval.ms=500 "$
   # the fetch that waited at the broker may have brought them before they were deleted
   if [ "$status" -ne 78 ]; then cat log; fi
   [ "$status" -eq 78 ]
-  grep -q 'deleted before they were read' log
+  grep -q "'$SLUICE_GROUP' stands at $SLUICE_RAW_TOPIC/0 offset [0-9]*, but the log begins at 25: [0-9]* posts are lost" log
+  read -r at lost < <(sed -n 's/.*offset \([0-9]*\), but the log begins at 25: \([0-9]*\) posts.*/\1 \2/p' log)
+  [ "$lost" -eq $((25 - at)) ]
+  run "$SLUICE" enhance --drain # the next start says the same
+  [ "$status" -eq 78 ]
+  [[ "$output" == *"offset $at, but the log begins at 25: $lost posts are lost"* ]]
 }
 
 @test "kafka: a limit lowered while enhance runs costs one abort, and nothing is lost" {

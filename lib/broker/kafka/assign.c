@@ -29,6 +29,7 @@ struct kafka_rebalance {
     struct position *start; /* resolved, one for each element of list */
     enum status st;         /* of the look-up */
     struct error err;
+    struct error why; /* of kafka_position_passed */
 };
 
 /* --- keeping --- */
@@ -235,6 +236,36 @@ static void look_up_done(struct job *job)
         kafka_reader_fail(rb->reader, &rb->err);
     else
         kafka_rebalance_go_on(rb->reader);
+}
+
+/* --- a position that retention has passed --- */
+
+static void passed_done(struct job *job)
+{
+    struct kafka_rebalance *rb = (struct kafka_rebalance *)job;
+    struct kafka_reader *r = rb->reader;
+    bool told = rb->st == ST_FATAL && rb->err.kind == ERR_CONFIG;
+    kafka_reader_fail(r, told ? &rb->err : &rb->why);
+    positions_fini(rb->start, 1);
+    mem_free(rb->start);
+    rd_kafka_topic_partition_list_destroy(rb->list);
+    mem_free(rb);
+}
+
+void kafka_position_passed(struct kafka_reader *r, int32_t partition, const struct error *why)
+{
+    if (r->passed || r->failed)
+        return;
+    r->passed = true;
+    struct kafka_rebalance *rb = mem_zalloc(sizeof *rb);
+    rb->reader = r;
+    rb->group = true;
+    rb->why = *why;
+    rb->list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(rb->list, r->cfg.topic, partition);
+    rb->start = mem_array(1, sizeof *rb->start);
+    rb->job = (struct job){.work = look_up_work, .done = passed_done};
+    runner_submit(r->runner, &rb->job);
 }
 
 /* --- answering, on the loop --- */

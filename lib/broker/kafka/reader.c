@@ -240,6 +240,12 @@ static enum status take_trouble(struct kafka_reader *r, struct kafka_part *part,
     log_line(LOG_DEBUG, "kafka", "%s", why.text);
     if (st != ST_FATAL)
         return ST_OK;
+    bool passed = msg->err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET ||
+                  msg->err == RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE;
+    if (passed && r->cfg.group != NULL) {
+        kafka_position_passed(r, msg->partition, &why);
+        return ST_OK;
+    }
     if (err != NULL)
         *err = why;
     return ST_FATAL;

@@ -39,6 +39,7 @@ struct kafka_reader {
     _Atomic bool closing;
     bool polling; /* inside rd_kafka_consumer_poll or an event of ours */
     bool failed;
+    bool passed;     /* retention has passed a position: being counted, then failed */
     bool topic_gone; /* the topic was deleted: the handle cannot be destroyed */
 
     bool down; /* the broker is away, and that was reported */
@@ -74,6 +75,11 @@ void kafka_rebalance_go_on(struct kafka_reader *r);
 
 /* Answers all that waits, with nothing assigned: before closing. */
 void kafka_rebalance_drop(struct kafka_reader *r);
+
+/* The broker no longer has what is to be read next. Fails the reader as a start at the group's
+ * position would, which says how many records are lost; with `why` when that cannot be found out.
+ */
+void kafka_position_passed(struct kafka_reader *r, int32_t partition, const struct error *why);
 
 /* --- for the writer --- */
 
