@@ -132,7 +132,7 @@ llm-url: "http://127.0.0.1:$(cat port)/v1"
 EOF
   export OPENAI_API_KEY=test
   posts 1 3000 | send
-  start_flink --config sluice.yml --parallelism 1 # each process has answers of its own
+  start_flink --config sluice.yml --parallelism 1
   wait_for 300 enhanced_at_least 400
   kill_tree "$JOB"
   flink --config sluice.yml --parallelism 1 --drain
@@ -140,4 +140,32 @@ EOF
   calls=$(curl -fsS "http://127.0.0.1:$(cat port)/stats" | jq .calls)
   echo "calls: $calls for 3000 questions"
   [ "$calls" -ge 3000 ] && [ "$calls" -le 3200 ] # a batch was in flight at the kill
+}
+
+@test "flink: nothing is bought twice when one of two Python processes is killed, but what was in flight" {
+  [ -x "$ROOT/build/test/llm_server" ] || skip "there is no build/test/llm_server"
+  start "$ROOT/build/test/llm_server" --port-file port --delay 20 >llm.log
+  wait_for 20 test -s port
+  calls() { curl -fsS "http://127.0.0.1:$(cat port)/stats" | jq .calls; }
+  cat >sluice.yml <<EOF
+enricher: openai
+llm-url: "http://127.0.0.1:$(cat port)/v1"
+EOF
+  export OPENAI_API_KEY=test
+  posts 1 6000 | send
+  start_flink --config sluice.yml --parallelism 2 --batch 50 --checkpoint-interval "8 s"
+  # Far more is answered than the last checkpoint knows of: all that is asked about again.
+  far_ahead() { [ "$(calls)" -ge $(($(committed "$SLUICE_ENHANCED_TOPIC" | wc -l) + 1000)) ]; }
+  wait_for 300 far_ahead
+  workers_are 2
+  asked=$(calls)
+  [ "$asked" -lt 5500 ]
+  kill -9 "$(workers | head -n 1)"
+  wait_for 300 enhanced_at_least 6000
+  kill -TERM "$JOB"
+  wait "$JOB"
+  flink --config sluice.yml --parallelism 2 --drain
+  each_came_out_once 6000
+  echo "calls: $(calls) for 6000 questions, $asked at the kill"
+  [ "$(calls)" -ge 6000 ] && [ "$(calls)" -le 6100 ] # a batch of each process was in flight
 }

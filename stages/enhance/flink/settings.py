@@ -156,10 +156,10 @@ def arguments():
     p.add_argument("--drain", action="store_true",
                    help="end when what is in the topic now has been processed")
     p.add_argument("--batch", type=int, default=0, metavar="N",
-                   help="posts of a call into the library, which run side by side (default 2000; "
+                   help="posts of a call into the library, which run side by side (default 5000; "
                         "200 where an answer comes from elsewhere)")
     p.add_argument("--bundle", type=int, default=0, metavar="N",
-                   help="posts that a checkpoint may have to wait for (default 10 batches; 1 where "
+                   help="posts that a checkpoint may have to wait for (default 5 batches; 1 where "
                         "an answer comes from elsewhere)")
     p.add_argument("--bundle-time", type=int, default=100, metavar="MS",
                    help="a post waits at most so long for its batch to fill (default 100)")
@@ -201,8 +201,8 @@ def pairs(items, flag):
 
 def default_batches(args, shared):
     away = shared["enrichers"] or shared["enricher"] not in LOCAL_ENRICHERS
-    args.batch = args.batch or (200 if away else 2000)
-    args.bundle = args.bundle or (args.batch if away else 10 * args.batch)
+    args.batch = args.batch or (200 if away else 5000)
+    args.bundle = args.bundle or (args.batch if away else 5 * args.batch)
 
 
 def load(argv):

@@ -17,7 +17,7 @@ from sluice_library import DEAD, ENRICHED, Sluice
 RESULT_TYPE = DataTypes.ROW(
     [
         DataTypes.FIELD("kind", DataTypes.INT()),  # 0 enriched, 1 dead, 2 dead without its value
-        DataTypes.FIELD("value", DataTypes.BYTES()),  # of an enriched post
+        DataTypes.FIELD("value", DataTypes.BYTES()),  # of the output or of the dead letter
         DataTypes.FIELD("reason", DataTypes.BYTES()),  # of a dead letter
         DataTypes.FIELD("message", DataTypes.BYTES()),
     ]
@@ -63,8 +63,10 @@ class Enrich(ScalarFunction):
             if answers.kinds[i] == ENRICHED:
                 self.refuse(answers, i)
         for i in np.flatnonzero(answers.kinds != ENRICHED).tolist():
-            if values.iloc[i] is not None and len(values.iloc[i]) > self.largest["dead"]:
-                answers.kinds[i] = BARE
+            # The post itself comes back too: Flink need not keep every post for the few letters.
+            answers.values[i] = values.iloc[i]
+            if answers.values[i] is not None and len(answers.values[i]) > self.largest["dead"]:
+                answers.kinds[i], answers.values[i] = BARE, b""
         return pd.DataFrame({"kind": answers.kinds, "value": answers.values,
                              "reason": answers.reasons, "message": answers.messages})
 

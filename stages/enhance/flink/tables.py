@@ -35,12 +35,14 @@ def offsets_text(offsets):
 
 
 def source(s, starts):
-    """starts: partition to first offset; a checkpoint that is restored knows better."""
+    """starts: partition to first offset; a checkpoint that is restored knows better. Each poll costs
+    a change of threads in Flink, so that it may bring more than Kafka's 500 records."""
     return f"""CREATE TABLE posts ({COLUMNS}, `partition` INT METADATA VIRTUAL,
         `offset` BIGINT METADATA VIRTUAL) WITH ({options({
             **common(s, s.shared["raw-topic"]),
             "properties.group.id": s.shared["group"],
             "properties.isolation.level": "read_committed",
+            "properties.max.poll.records": 5000,
             "scan.startup.mode": "specific-offsets",
             "scan.startup.specific-offsets": offsets_text(starts),
         })})"""
@@ -80,10 +82,16 @@ def letter_headers(topic):
 
 
 def view(s):
-    topic = quoted(s.shared["raw-topic"])
-    origin = f"CONCAT({topic}, '/', CAST(`partition` AS STRING), '/', CAST(`offset` AS STRING))"
+    topic = quoted(s.shared["raw-topic"] + "/")
+    origin = f"CONCAT({topic}, CAST(`partition` AS STRING), '/', CAST(`offset` AS STRING))"
     return f"""CREATE TEMPORARY VIEW answered AS
         SELECT *, {binary(origin)} AS src, enrich(`value`) AS answer FROM posts"""
+
+
+def with_headers(pairs):
+    """The headers of the post and these. Most posts have none, and a union costs much more."""
+    return f"""CASE WHEN CARDINALITY(headers) = 0 THEN {header_map(pairs)}
+        ELSE MAP_UNION(headers, {header_map(pairs)}) END"""
 
 
 def inserts(s):
@@ -91,9 +99,9 @@ def inserts(s):
     letter = {**src, **letter_headers(s.shared["raw-topic"])}
     bare = {**letter, "sluice-error-truncated": binary("'true'")}
     return [
-        f"""INSERT INTO enhanced SELECT `key`, answer.`value`,
-            MAP_UNION(headers, {header_map(src)}), ts FROM answered WHERE answer.kind = 0""",
-        f"""INSERT INTO dead SELECT `key`, CASE WHEN answer.kind = 2 THEN X'' ELSE `value` END,
+        f"""INSERT INTO enhanced SELECT `key`, answer.`value`, {with_headers(src)}, ts
+            FROM answered WHERE answer.kind = 0""",
+        f"""INSERT INTO dead SELECT `key`, answer.`value`,
             CASE WHEN answer.kind = 2 THEN MAP_UNION(headers, {header_map(bare)})
                 ELSE MAP_UNION(headers, {header_map(letter)}) END,
             ts FROM answered WHERE answer.kind <> 0""",
