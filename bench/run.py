@@ -130,6 +130,15 @@ class Program:
             )
         return self
 
+    def says(self, word, limit_s=30):
+        end = time.monotonic() + limit_s
+        while time.monotonic() < end and self.process.poll() is None:
+            with open(self.log.name, encoding="utf-8") as log:
+                if word in log.read():
+                    return
+            time.sleep(0.05)
+        raise Unmeasured(f"{self.arguments[1]} does not say: {word}")
+
     def stop(self):
         self.process.terminate()
         return self.wait(30)
@@ -507,9 +516,10 @@ def llm_latency(kafka, folder):
     def fly(who, _):
         source, out = kafka.topic("raw"), kafka.topic("out")
         with Llm(folder, 1000) as llm, tempfile.TemporaryDirectory() as state:
-            program = Program(kafka.sluice(source, out, state, "--order", "none",
-                                           *asks(llm, 2000)), folder)
+            program = Program(kafka.sluice(source, out, state, "--order", "none", "--answers-topic",
+                                           out + ".answers", *asks(llm, 2000)), folder)
             try:
+                program.says("assigned")  # what comes before is not what it adds to a call
                 found = json.loads(tool("meter", kafka.brokers, "latency", source, out, rate, seconds))
             finally:
                 done = program.stop()

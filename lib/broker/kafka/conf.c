@@ -54,8 +54,9 @@ static const struct kafka_setting base_settings[] = {
 
 /* The window of a stage bounds what it holds; these bound, for each partition, what librdkafka
  * fetches ahead of it. A fetch response stays in memory until the last record of it is released.
- * Before 2.2 a consumer whose queues are all above these bounds looks at them again only after a
- * second: they must hold about a second's work. Since 2.2 that is fetch.queue.backoff.ms. */
+ * A consumer whose queues are all above these bounds looks at them again after
+ * fetch.queue.backoff.ms; before 2.2 after a second, or when it is woken (fetch_more in reader.c).
+ */
 static const struct kafka_setting consumer_settings[] = {
     {"enable.auto.commit", "false"},
     {"enable.auto.offset.store", "false"},
@@ -67,7 +68,7 @@ static const struct kafka_setting consumer_settings[] = {
     {"fetch.wait.max.ms", "10"},
     {"fetch.queue.backoff.ms", "5"},
     {"fetch.error.backoff.ms", "100"},
-    {"queued.min.messages", "40000"},
+    {"queued.min.messages", "10000"},
     {"queued.max.messages.kbytes", "16384"},
 };
 

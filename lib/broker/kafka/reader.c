@@ -22,6 +22,9 @@
 
 enum { TICK_MS = 100, LITTLE_ROOM = 1 << 20, PROBE_EVERY_MS = 500 };
 
+/* Half of queued.min.messages, a quarter of queued.max.messages.kbytes (conf.c). */
+enum { WAKE_RECORDS = 5000, WAKE_BYTES = 4 << 20, WAKE_WAIT_MS = 500 };
+
 void kafka_reader_fail(struct kafka_reader *r, const struct error *err)
 {
     if (r->failed || r->closing)
@@ -282,6 +285,41 @@ static enum status sort_fetched(struct kafka_reader *r, struct kafka_part *part,
     return st;
 }
 
+/* Before 2.2 librdkafka's thread of a broker that has found all queues full sleeps a second before
+ * it looks again, unless something wakes it: any request to that broker does. One for some thousand
+ * records costs nothing beside them, and queues can be short. */
+static void wake_work(struct job *job)
+{
+    struct kafka_wake *wake = (struct kafka_wake *)job;
+    struct kafka_reader *r = wake->reader;
+    int64_t low, high;
+    rd_kafka_query_watermark_offsets(r->rk, r->cfg.topic, wake->partition, &low, &high,
+                                     WAKE_WAIT_MS);
+}
+
+static void wake_done(struct job *job)
+{
+    ((struct kafka_wake *)job)->running = false;
+}
+
+static void fetch_more(struct kafka_reader *r, int32_t partition, size_t n, size_t bytes)
+{
+    struct kafka_part *part = &r->parts[partition];
+    struct kafka_wake *wake = &r->wake;
+    part->taken += n;
+    part->taken_bytes += bytes;
+    bool due = part->taken >= WAKE_RECORDS || part->taken_bytes >= WAKE_BYTES;
+    if (!due || !wake->needed || wake->running || r->down || r->doubt)
+        return;
+    part->taken = part->taken_bytes = 0;
+    *wake = (struct kafka_wake){.job = {.work = wake_work, .done = wake_done},
+                                .reader = r,
+                                .partition = partition,
+                                .needed = true,
+                                .running = true};
+    runner_submit(r->runner, &wake->job);
+}
+
 enum status kafka_reader_poll(void *reader, int32_t partition, struct record *ret, size_t max,
                               size_t max_bytes, size_t *ret_n, struct error *err)
 {
@@ -303,6 +341,7 @@ enum status kafka_reader_poll(void *reader, int32_t partition, struct record *re
         return st == ST_OK ? ST_AGAIN : st;
     if (ret[n - 1].offset >= part->position)
         part->position = ret[n - 1].offset + 1;
+    fetch_more(r, partition, n, bytes);
     *ret_n = n;
     return ST_OK;
 }
@@ -452,6 +491,7 @@ enum status kafka_reader_open(void *reader, void *ctx, const struct reader_confi
     r->kafka = ctx;
     r->event_fd = -1;
     r->last = &r->first;
+    r->wake.needed = rd_kafka_version() < 0x02020000;
     r->cfg = *cfg;
     r->cfg.topic = mem_strdup(cfg->topic);
     r->cfg.group = mem_strdup(cfg->group);

@@ -17,7 +17,8 @@ struct kafka_part {
     rd_kafka_queue_t *queue; /* ours while the partition is assigned, else NULL */
     uint32_t epoch;
     int64_t position; /* see reader_position */
-    bool leaving;     /* revoked: not polled any more */
+    size_t taken, taken_bytes; /* since librdkafka was last woken to fetch more */
+    bool leaving;              /* revoked: not polled any more */
 };
 
 struct kafka_reader {
@@ -54,6 +55,13 @@ struct kafka_reader {
         _Atomic bool up;
         struct error err; /* when it is not up */
     } probe;
+    struct kafka_wake {
+        struct job job;
+        struct kafka_reader *reader;
+        int32_t partition;
+        bool needed; /* by this librdkafka */
+        bool running;
+    } wake;
 };
 
 /* --- reader.c --- */
