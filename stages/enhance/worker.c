@@ -7,7 +7,7 @@
 #include "lib/base/mem.h"
 
 /* Between commits where answers are paid for: of brokers that gather, and that do not. */
-enum { PAID_GATHER_MS = 20, PAID_AT_ONCE_MS = 5 };
+enum { PAID_GATHER_MS = 15, PAID_AT_ONCE_MS = 5 };
 
 /* --- events --- */
 
