@@ -6,8 +6,9 @@
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
 
-/* Between commits where answers are paid for: of brokers that gather, and that do not. */
-enum { PAID_GATHER_MS = 15, PAID_AT_ONCE_MS = 5 };
+/* Between commits where answers are paid for: of brokers that gather, and that do not. Outputs wait
+ * for the commit unless --commit-records asks for batches smaller than what comes meanwhile. */
+enum { PAID_GATHER_MS = 15, PAID_AT_ONCE_MS = 5, PATIENT_RECORDS = 256 };
 
 /* --- events --- */
 
@@ -187,8 +188,9 @@ static enum status enhance_open(struct worker *w, struct error *err)
         e->gate = journal_gate_open(setup->journal, w->loop, &events);
     if (st == ST_OK) {
         e->commit_interval_ns = commit_interval_ms(e) * 1000000;
-        e->patient = enricher_is_paid(e->enricher);
-        if (e->patient)
+        e->patient = enricher_is_paid(e->enricher) &&
+                     w->env->broker_opt->commit_records >= PATIENT_RECORDS;
+        if (enricher_is_paid(e->enricher))
             spending_open(&e->spending, w->env->metrics, setup->engine,
                           w->index == 0 ? w->loop : NULL);
         output_init(&e->out, w->env->opt->raw_topic,
