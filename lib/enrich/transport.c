@@ -2,7 +2,9 @@
  *
  *  - easy handles are kept, with all that stays the same set once, the parsed URL among it;
  *  - a socket that curl lets go between two calls stays watched, because it will want the very same
- *    events in a moment (two epoll_ctl a call otherwise);
+ *    events in a moment (two epoll_ctl a call otherwise). Only once it has carried an answer:
+ * before 8.0 libcurl closes a socket that is not connected yet without telling (cf_socket_close),
+ * and libuv aborts when it is to watch a descriptor that is closed;
  *  - looking for a connection walks past all that are in use: plain HTTP is spread over
  * PLAIN_GROUPS multi handles, each with a short list of its own. An easy handle stays with its
  * group, where the connection of its last call waits. Everything over TLS is one group, so that
@@ -26,6 +28,7 @@
 #include "lib/base/mem.h"
 #include "lib/enrich/address.h"
 #include "lib/enrich/curl_words.h"
+#include "lib/enrich/http_headers.h"
 #include "lib/enrich/limits.h"
 
 /* Of each call in flight: the usual reply fits, and thousands of them stay small. */
@@ -51,7 +54,7 @@ struct socket_watch {
     struct group *group; /* whose multi handle wants it */
     int fd;
     int wanted; /* by curl now; 0: the connection is idle */
-    bool stays; /* a connection, which on_close_socket ends; curl has other sockets too */
+    bool stays; /* a connection that has answered: on_close_socket tells of its end */
 };
 
 struct easy {
@@ -62,6 +65,7 @@ struct easy {
     struct http_call *call;
     struct easy *next, *prev; /* among the free ones (next only), or the busy ones */
     int64_t started_us;
+    int fd;                             /* it wants last, while that does not stay; -1: none */
     char *url;                          /* set in curl now */
     const struct http_headers *headers; /* the same */
     int64_t timeout_ms;
@@ -83,42 +87,9 @@ struct transport {
     char *ca_file, *proxy, *proxy_login;
 };
 
-struct http_headers {
-    struct curl_slist *list;
-};
-
 const char *transport_version(void)
 {
     return curl_version();
-}
-
-/* --- headers --- */
-
-struct http_headers *http_headers_new(const char *key, const char *const *extra, size_t n)
-{
-    struct http_headers *h = mem_zalloc(sizeof *h);
-    h->list = curl_slist_append(h->list, "Content-Type: application/json");
-    h->list = curl_slist_append(h->list, "Accept: application/json");
-    h->list = curl_slist_append(h->list, "Expect:"); /* never wait for "100 Continue" */
-    if (key != NULL) {
-        char *line = mem_printf("Authorization: Bearer %s", key);
-        h->list = curl_slist_append(h->list, line);
-        explicit_bzero(line, strlen(line));
-        mem_free(line);
-    }
-    for (size_t i = 0; i < n; i++)
-        h->list = curl_slist_append(h->list, extra[i]);
-    return h;
-}
-
-void http_headers_free(struct http_headers *h)
-{
-    if (h == NULL)
-        return;
-    for (struct curl_slist *it = h->list; it != NULL; it = it->next)
-        explicit_bzero(it->data, strlen(it->data));
-    curl_slist_free_all(h->list);
-    mem_free(h);
 }
 
 /* --- sockets --- */
@@ -168,12 +139,27 @@ static void forget_socket(struct transport *t, int fd)
     t->by_fd[fd] = NULL;
 }
 
+/* This socket will answer `curl`, if it ever does. */
+static void remember_socket(CURL *curl, int fd)
+{
+    struct easy *e;
+    if (curl_easy_getinfo(curl, CURLINFO_PRIVATE, &e) == CURLE_OK && e != NULL)
+        e->fd = fd;
+}
+
+static void keep_watching(struct easy *e)
+{
+    struct socket_watch *w = watch_of(e->t, e->fd);
+    if (w != NULL)
+        w->stays = true;
+    e->fd = -1;
+}
+
 static int on_interest(CURL *curl, curl_socket_t fd, int what, void *arg, void *socket_arg)
 {
     struct group *g = arg;
     struct transport *t = g->t;
     struct socket_watch *w = watch_of(t, fd);
-    UNUSED(curl);
     UNUSED(socket_arg);
     if (what == CURL_POLL_REMOVE) {
         if (w != NULL && w->stays)
@@ -184,6 +170,8 @@ static int on_interest(CURL *curl, curl_socket_t fd, int what, void *arg, void *
     }
     if (w == NULL)
         w = know_socket(t, fd);
+    if (!w->stays)
+        remember_socket(curl, fd);
     if (w->watch == NULL)
         w->watch = loop_watch_new(t->loop, fd, on_socket, w);
     w->group = g;
@@ -206,12 +194,7 @@ static curl_socket_t on_open_socket(void *arg, curlsocktype purpose, struct curl
         e->refused_address = true;
         return CURL_SOCKET_BAD;
     }
-    int fd = socket(addr->family, addr->socktype | SOCK_CLOEXEC, addr->protocol);
-    if (fd >= 0) {
-        forget_socket(e->t, fd);
-        know_socket(e->t, fd)->stays = true;
-    }
-    return fd;
+    return socket(addr->family, addr->socktype | SOCK_CLOEXEC, addr->protocol);
 }
 
 /* --- time --- */
@@ -281,6 +264,8 @@ static size_t on_data(char *p, size_t size, size_t n, void *arg)
         e->too_large = true;
         return 0;
     }
+    if (e->fd >= 0)
+        keep_watching(e);
     buf_add(reply, p, n);
     return n;
 }
@@ -356,6 +341,7 @@ static struct easy *easy_new(struct transport *t, bool tls)
 {
     struct easy *e = mem_zalloc(sizeof *e);
     e->t = t;
+    e->fd = -1;
     e->group = group_use(t, tls ? TLS_GROUP : t->next_group);
     if (!tls)
         t->next_group = (t->next_group + 1) % PLAIN_GROUPS;
@@ -400,6 +386,7 @@ static void easy_give_back(struct transport *t, struct easy *e)
     e->prev->next = e->next;
     e->next->prev = e->prev;
     e->call = NULL;
+    e->fd = -1;
     struct easy **list = &t->free[e->group == &t->groups[TLS_GROUP]];
     e->next = *list;
     *list = e;

@@ -135,7 +135,7 @@ static void make_room(struct http_server *s, const struct place *newest)
         if (place != newest && (longest == NULL || place->begun < longest->begun))
             longest = place;
     }
-    if (count > CONNECTIONS_MAX)
+    if (count > CONNECTIONS_MAX && longest != NULL)
         tell_to_go(longest);
 }
 

@@ -188,8 +188,8 @@ static enum status enhance_open(struct worker *w, struct error *err)
         e->gate = journal_gate_open(setup->journal, w->loop, &events);
     if (st == ST_OK) {
         e->commit_interval_ns = commit_interval_ms(e) * 1000000;
-        e->patient = enricher_is_paid(e->enricher) &&
-                     w->env->broker_opt->commit_records >= PATIENT_RECORDS;
+        e->patient =
+            enricher_is_paid(e->enricher) && w->env->broker_opt->commit_records >= PATIENT_RECORDS;
         if (enricher_is_paid(e->enricher))
             spending_open(&e->spending, w->env->metrics, setup->engine,
                           w->index == 0 ? w->loop : NULL);

@@ -16,7 +16,7 @@ enum { KAFKA_FETCH_MAX = 256 };
 struct kafka_part {
     rd_kafka_queue_t *queue; /* ours while the partition is assigned, else NULL */
     uint32_t epoch;
-    int64_t position; /* see reader_position */
+    int64_t position;          /* see reader_position */
     size_t taken, taken_bytes; /* since librdkafka was last woken to fetch more */
     bool leaving;              /* revoked: not polled any more */
 };
