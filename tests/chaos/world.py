@@ -323,9 +323,9 @@ class World:
 
     def advance(self, count, seconds=60):
         """Until so many more outputs were seen; sends posts when there may be too few left."""
-        if self.sent - self.progress() < 2 * count:
-            self.feed(4 * count)
         wanted = self.progress() + count
+        if self.sent - wanted < count:
+            self.feed(4 * count)
         until(seconds, f"{count} more outputs", lambda: self.progress() >= wanted)
 
     def recovery(self, since, known=(), seconds=60, partition=None):
