@@ -9,6 +9,8 @@
 
 #include "lib/base/log.h"
 
+enum { WAIT_S = 3 };
+
 _Atomic bool point_active;
 
 static struct {
@@ -34,6 +36,8 @@ static void inject(void)
         kill(getpid(), SIGKILL);
     else if (strcmp(fault.action, "stop") == 0)
         raise(SIGSTOP); /* this thread, or it would go on for a while */
+    else if (strcmp(fault.action, "wait") == 0)
+        sleep(WAIT_S);
     else if (strcmp(fault.action, "exit") == 0)
         _exit(70);
 }

@@ -3,6 +3,7 @@
  *
  *     SLUICE_FAULT=kill@enhance.commit.begin:3     kill -9 at the third passing of that point
  *     SLUICE_FAULT=stop@…:n, exit@…:n              SIGSTOP, _exit(70)
+ *     SLUICE_FAULT=wait@…:n                        the thread that passes stands still for 3 s
  *     SLUICE_FAULT=fail@…:n                        every n-th passing of a POINT_FAILS fails
  *
  * When neither is on, a point costs one relaxed load. Any thread. */

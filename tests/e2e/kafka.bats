@@ -65,6 +65,17 @@ committed() {
   done
 }
 
+@test "kafka: a member that has looked its positions up before another one began is no reason to stop" {
+  kafka_setup
+  for mode in exactly-once at-least-once; do
+    SLUICE_RAW_TOPIC+=m SLUICE_ENHANCED_TOPIC+=m SLUICE_GROUP+=m
+    posts 1 2000 | "$SLUICE" source --from - --quiet --partitions 4
+    SLUICE_FAULT=wait@kafka.positions "$SLUICE" enhance --drain --workers 2 --delivery $mode
+    committed "$SLUICE_ENHANCED_TOPIC" | ids >out
+    exactly_once out 2000
+  done
+}
+
 @test "kafka: order none lets posts overtake, and kill -9 still repeats none" {
   kafka_setup
   posts 1 10000 | "$SLUICE" source --from - --quiet --partitions 2

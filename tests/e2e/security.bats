@@ -228,6 +228,6 @@ acl() {
   readelf -lW "$SLUICE" | grep GNU_STACK | grep -qv RWE
   readelf -dW "$SLUICE" | grep -qE 'BIND_NOW|FLAGS_1.*NOW'
   readelf -sW "$SLUICE" | grep -q __stack_chk_fail
-  if readelf -sW "$SLUICE" | grep -q __asan_init; then skip "the sanitizers bring checks of their own"; fi
+  if readelf -sW "$SLUICE" | grep -qE '__asan_init|__gcov_'; then skip "a build to look into, without optimization or with checks of its own"; fi
   readelf -sW "$SLUICE" | grep -qE '__(memcpy|snprintf|vsnprintf|fread)_chk'
 }

@@ -10,12 +10,14 @@
  * chooses one (auto.offset.reset=error). 4. Its queue is off the main queue before it is given. */
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
+#include "lib/base/point.h"
 #include "lib/broker/kafka/reader.h"
 #include "lib/broker/kafka/writer.h"
 
 #include <string.h>
+#include <time.h>
 
-enum { SLICE_MS = 5000 };
+enum { SLICE_MS = 5000, AGAIN_TIMES = 10, AGAIN_MS = 200 };
 
 enum phase { PHASE_NEW, PHASE_WAITING, PHASE_READY };
 
@@ -196,6 +198,22 @@ static enum status resolve(struct kafka_rebalance *rb, const struct lookup_table
     return st;
 }
 
+/* Outputs were there after the positions were looked up. Another member may have begun meanwhile:
+ * its positions come with its outputs, or, at-least-once, soon after them. */
+static enum status look_again(struct kafka_rebalance *rb, struct lookup_tables *t,
+                              struct error *err)
+{
+    enum status st = ST_OK;
+    for (int i = 0; st == ST_OK && t->none_committed && i < AGAIN_TIMES; i++) {
+        if (i > 0)
+            nanosleep(&(struct timespec){.tv_nsec = AGAIN_MS * 1000000L}, NULL);
+        if (rb->reader->closing)
+            break;
+        st = fetch_committed(rb, t, err);
+    }
+    return st;
+}
+
 static enum status look_up(void *arg, struct error *err)
 {
     struct kafka_rebalance *rb = arg;
@@ -210,10 +228,13 @@ static enum status look_up(void *arg, struct error *err)
     t.log = mem_array((size_t)t.count, sizeof *t.log);
     if (rb->group)
         st = fetch_committed(rb, &t, err);
+    POINT("kafka.positions", r->cfg.topic, -1, -1);
     if (st == ST_OK)
         st = fetch_log(rb, &t, err);
     if (st == ST_OK && t.none_committed && r->cfg.guard_topic != NULL)
         st = kafka_topic_filled(r->kafka, r->cfg.guard_topic, &t.guard_filled, err);
+    if (st == ST_OK && t.guard_filled)
+        st = look_again(rb, &t, err);
     if (st == ST_OK)
         st = resolve(rb, &t, err);
     positions_fini(t.committed, t.count);
