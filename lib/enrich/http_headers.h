@@ -1,4 +1,5 @@
-/* What curl takes as request headers. Inside of transport.h, which makes and frees them. Any thread. */
+/* What curl takes as request headers. Inside of transport.h, which makes and frees them.
+ * Any thread. */
 #ifndef SLUICE_ENRICH_HTTP_HEADERS_H
 #define SLUICE_ENRICH_HTTP_HEADERS_H
 
