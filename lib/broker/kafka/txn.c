@@ -159,13 +159,30 @@ void kafka_lane_close(struct kafka_lane *lane)
     lane->rk = NULL;
 }
 
+/* A jump of the wall clock can end a wait inside librdkafka, and its commit return before the last
+ * step, from "committed" to "ready", was taken: seen on 2.0.2. Calling it again takes that step;
+ * there is nothing in this lane that it could commit. */
+static rd_kafka_error_t *begin_after_all(struct kafka_lane *lane, rd_kafka_error_t *error)
+{
+    if (error == NULL || rd_kafka_error_code(error) != RD_KAFKA_RESP_ERR__STATE)
+        return error;
+    rd_kafka_error_t *why = rd_kafka_commit_transaction(lane->rk, CALL_MS);
+    if (why != NULL) {
+        rd_kafka_error_destroy(why);
+        return error;
+    }
+    rd_kafka_error_destroy(error);
+    return rd_kafka_begin_transaction(lane->rk);
+}
+
 enum status kafka_lane_begin(struct kafka_writer *w, struct kafka_lane *lane, struct error *err)
 {
     POINT("kafka.txn.begin", w->topic_count > 0 ? w->topics[0] : "", -1, (int64_t)w->number);
     if (!w->transactional)
         return ST_OK;
-    enum status st = kafka_error_take(err, rd_kafka_begin_transaction(lane->rk),
-                                      "kafka: beginning a transaction");
+    enum status st =
+        kafka_error_take(err, begin_after_all(lane, rd_kafka_begin_transaction(lane->rk)),
+                         "kafka: beginning a transaction");
     if (st != ST_OK)
         return st;
     lane->begun = true;
@@ -386,6 +403,19 @@ static enum status send_offsets(struct kafka_commit *c, int64_t deadline_ms)
     return st;
 }
 
+/* Whatever neither asks for an abort nor is fatal is tried again: the transaction may be committed
+ * already, when a jump of the wall clock has ended a wait of librdkafka, and then must not be sent
+ * again. */
+static enum status commit_once(struct kafka_commit *c)
+{
+    static const char what[] = "committing a transaction";
+    rd_kafka_error_t *error = rd_kafka_commit_transaction(c->lane->rk, CALL_MS);
+    if (error == NULL || rd_kafka_error_is_fatal(error) || rd_kafka_error_txn_requires_abort(error))
+        return sort_error(c, error, what);
+    kafka_error_take(&c->err, error, "kafka: %s", what);
+    return ST_RETRY;
+}
+
 static enum status end_transaction(struct kafka_commit *c, int64_t deadline_ms)
 {
     enum status st = ST_OK;
@@ -398,8 +428,7 @@ static enum status end_transaction(struct kafka_commit *c, int64_t deadline_ms)
     }
     while (st == ST_OK) {
         POINT("kafka.txn.commit", "", -1, (int64_t)c->number);
-        st = sort_error(c, rd_kafka_commit_transaction(c->lane->rk, CALL_MS),
-                        "committing a transaction");
+        st = commit_once(c);
         if (st != ST_RETRY)
             break;
         if (clock_mono_ms() > deadline_ms || atomic_load(&c->writer->closing))
