@@ -6,6 +6,7 @@
  * At least once: produce …, await the reports of the batch, commit the offsets. */
 #include <assert.h>
 #include <stdio.h>
+#include <time.h>
 
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
@@ -18,6 +19,7 @@ enum {
     GATHER_SLICE_MS = 5,
     FLUSH_SLICE_MS = 100,
     CALL_MS = 10000,
+    AGAIN_MS = 20,
     REFENCE_WINDOW_MS = 300000,
     FEW_RECORDS = 1000,
     REFUSALS_MAX = 5
@@ -412,6 +414,8 @@ static enum status commit_once(struct kafka_commit *c)
     rd_kafka_error_t *error = rd_kafka_commit_transaction(c->lane->rk, CALL_MS);
     if (error == NULL || rd_kafka_error_is_fatal(error) || rd_kafka_error_txn_requires_abort(error))
         return sort_error(c, error, what);
+    if (!rd_kafka_error_is_retriable(error)) /* it has not waited itself */
+        nanosleep(&(struct timespec){.tv_nsec = AGAIN_MS * 1000000L}, NULL);
     kafka_error_take(&c->err, error, "kafka: %s", what);
     return ST_RETRY;
 }
