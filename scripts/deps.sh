@@ -201,8 +201,10 @@ install_format() {
         return
     fi
     echo "deps: installing clang-format 14 from PyPI into build/tools"
-    python3 -m venv build/tools
-    build/tools/bin/pip install -q --disable-pip-version-check clang-format==14.0.6
+    python3 -m venv build/tools/venv # not in bin itself, whose python3 would then be everybody's
+    build/tools/venv/bin/pip install -q --disable-pip-version-check clang-format==14.0.6
+    mkdir -p build/tools/bin
+    ln -sf ../venv/bin/clang-format build/tools/bin/clang-format
     ln -sf clang-format build/tools/bin/clang-format-14
 }
 

@@ -220,8 +220,10 @@ usual() {
 coverage() {
     build coverage && unit coverage && e2e coverage tests/e2e
     [ -x build/tools/bin/gcovr ] || {
-        [ -x build/tools/bin/pip ] || python3 -m venv build/tools
-        build/tools/bin/pip install -q --disable-pip-version-check gcovr==8.3
+        [ -x build/tools/venv/bin/pip ] || python3 -m venv build/tools/venv
+        build/tools/venv/bin/pip install -q --disable-pip-version-check gcovr==8.3
+        mkdir -p build/tools/bin
+        ln -sf ../venv/bin/gcovr build/tools/bin/gcovr
     }
     suite coverage count_one gcovr --root . --object-directory build/coverage \
         --filter 'lib/' --filter 'stages/' --filter 'api/' --filter 'cli/' --exclude '.*_test\.c' \
