@@ -3,8 +3,8 @@
  *  - easy handles are kept, with all that stays the same set once, the parsed URL among it;
  *  - a socket that curl lets go between two calls stays watched, because it will want the very same
  *    events in a moment (two epoll_ctl a call otherwise). Only once it has carried an answer:
- * before 8.0 libcurl closes a socket that is not connected yet without telling (cf_socket_close),
- * and libuv aborts when it is to watch a descriptor that is closed;
+ *    libcurl 7.88 closes a socket that is not connected yet without telling (cf_socket_close), and
+ *    libuv aborts when it is to watch a descriptor that is closed;
  *  - looking for a connection walks past all that are in use: plain HTTP is spread over
  * PLAIN_GROUPS multi handles, each with a short list of its own. An easy handle stays with its
  * group, where the connection of its last call waits. Everything over TLS is one group, so that

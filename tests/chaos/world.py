@@ -54,13 +54,15 @@ class Proc:
     def __init__(self, argv, log, env=None, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL):
         self.log = log
         with open(log, "ab") as err:
+            self.begin = err.tell()  # what others of this name have said stands before
             self.popen = subprocess.Popen(["setpriv", "--pdeathsig", "KILL"] + argv, stdin=stdin,
                                           stdout=stdout, stderr=err, env=env)
         self.pid = self.popen.pid
 
     def text(self):
-        with open(self.log, errors="replace") as log:
-            return log.read()
+        with open(self.log, "rb") as log:
+            log.seek(self.begin)
+            return log.read().decode(errors="replace")
 
     def says(self, words, seconds=30):
         until(seconds, f"'{words}' in {self.log}", lambda: words in self.text() or not self.alive())
