@@ -1,10 +1,11 @@
 /* Power loss: what is in the file after any prefix of its writes, with the last one torn, and with
  * any of those lost that were not synced yet.
  *
- * A VFS below SQLite writes down every write, truncation and sync of the file and its WAL, from the
- * moment the file is made, while a member of a group copies records (outputs and positions are one
- * commit each) and the WAL is checkpointed now and then. Afterwards the file is built anew from
- * parts of that log, opened by an untouched SQLite, and asked:
+ * A VFS below SQLite writes down every write, truncation and sync of the file, its WAL and the
+ * rollback journal it is made under, from the moment the file is made, while a member of a group
+ * copies records (outputs and positions are one commit each) and the WAL is checkpointed now and
+ * then. Afterwards the file is built anew from parts of that log, opened by an untouched SQLite,
+ * and asked:
  *
  *     is it whole; are there as many outputs as the positions say; and, with --sqlite-sync full,
  *     are all commits in it that had been reported before */
@@ -26,13 +27,14 @@
 #include "lib/base/mem.h"
 #include "tests/support/party.h"
 
-enum { BATCHES = 24, BATCH = 5, PARTITIONS = 2, FILES = 2, SUBSETS = 3 };
+enum { BATCHES = 24, BATCH = 5, PARTITIONS = 2, SUBSETS = 3 };
+enum { DATABASE, WAL, ROLLBACK, FILES };
 enum kind { WRITE, TRUNCATE, SYNC, REPORTED };
 
 /* One line of the log. */
 struct step {
     enum kind kind;
-    int file; /* 0: the database, 1: its WAL */
+    int file;
     sqlite3_int64 at;
     size_t n; /* bytes; REPORTED: records whose commit was reported */
     char *bytes;
@@ -183,13 +185,26 @@ static int v_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *f, int flags
 {
     struct file *file = (struct file *)f;
     (void)vfs;
-    *file = (struct file){.number = (flags & SQLITE_OPEN_MAIN_DB) != 0 ? 0
-                                    : (flags & SQLITE_OPEN_WAL) != 0   ? 1
-                                                                       : -1,
+    *file = (struct file){.number = (flags & SQLITE_OPEN_MAIN_DB) != 0        ? DATABASE
+                                    : (flags & SQLITE_OPEN_WAL) != 0          ? WAL
+                                    : (flags & SQLITE_OPEN_MAIN_JOURNAL) != 0 ? ROLLBACK
+                                                                              : -1,
                           .real = (sqlite3_file *)(file + 1)};
     memset(file->real, 0, (size_t)below->szOsFile);
     int rc = below->xOpen(below, name, file->real, flags, ret_flags);
     file->base.pMethods = file->real->pMethods == NULL ? NULL : &methods;
+    return rc;
+}
+
+/* A journal removed is one without content: neither is rolled back. */
+static int v_delete(sqlite3_vfs *vfs, const char *name, int sync_folder)
+{
+    static const char ending[] = "-journal";
+    (void)vfs;
+    int rc = below->xDelete(below, name, sync_folder);
+    size_t n = strlen(name), n_ending = strlen(ending);
+    if (rc == SQLITE_OK && n > n_ending && strcmp(name + n - n_ending, ending) == 0)
+        note(TRUNCATE, ROLLBACK, 0, NULL, 0);
     return rc;
 }
 
@@ -203,6 +218,7 @@ static void put_recorder(void)
     recorder.zName = "recorder";
     recorder.szOsFile = (int)sizeof(struct file) + below->szOsFile;
     recorder.xOpen = v_open;
+    recorder.xDelete = v_delete;
     assert_int_equal(sqlite3_vfs_register(&recorder, 1), SQLITE_OK);
 }
 
@@ -334,14 +350,17 @@ static void expect_whole(sqlite3 *db, const char *what)
 /* reported: records whose commit must be there; 0: none must. */
 static void judge(const char *dir, const struct buf disk[FILES], int64_t reported, const char *what)
 {
-    char path[100], wal[110], shm[110];
+    static const char *const endings[FILES] = {[WAL] = "-wal", [ROLLBACK] = "-journal"};
+    char path[100], beside[110];
     sqlite3 *db;
     snprintf(path, sizeof path, "%s/broker.db", dir);
-    snprintf(wal, sizeof wal, "%s-wal", path);
-    snprintf(shm, sizeof shm, "%s-shm", path);
-    unlink(shm);
-    write_file(path, &disk[0]);
-    write_file(wal, &disk[1]);
+    snprintf(beside, sizeof beside, "%s-shm", path);
+    unlink(beside);
+    write_file(path, &disk[DATABASE]);
+    for (int f = WAL; f < FILES; f++) {
+        snprintf(beside, sizeof beside, "%s%s", path, endings[f]);
+        write_file(beside, &disk[f]);
+    }
     assert_int_equal(sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, below->zName), SQLITE_OK);
     sqlite3_exec(db, "PRAGMA synchronous = OFF", NULL, NULL, NULL); /* only for this look */
     expect_whole(db, what);
@@ -363,13 +382,20 @@ static void clear_disk(struct buf disk[FILES])
         disk[f].n = 0;
 }
 
-/* The end of what each file has surely on the disk when the power goes before step `end`. */
+/* The end of what each file has surely on the disk when the power goes before step `end`. The first
+ * sync of a new WAL syncs the folder too (UNIXFILE_DIRSYNC in SQLite's os_unix.c), and so makes the
+ * removal of the rollback journal last. */
 static void find_synced(size_t end, size_t ret[FILES])
 {
-    ret[0] = ret[1] = 0;
-    for (size_t i = 0; i < end; i++)
-        if (journal.steps[i].kind == SYNC)
-            ret[journal.steps[i].file] = i;
+    for (int f = 0; f < FILES; f++)
+        ret[f] = 0;
+    for (size_t i = 0; i < end; i++) {
+        if (journal.steps[i].kind != SYNC)
+            continue;
+        ret[journal.steps[i].file] = i;
+        if (journal.steps[i].file == WAL)
+            ret[ROLLBACK] = i;
+    }
 }
 
 /* Of the writes that were not synced, any may be there or not. */
@@ -393,6 +419,18 @@ static int64_t reported_before(size_t end)
     return 0;
 }
 
+/* A write torn anywhere, and within what headers hold: few bytes, on which everything hangs. */
+static void judge_torn(const char *dir, struct buf disk[FILES], const struct step *step,
+                       int64_t reported, unsigned *seed, const char *what)
+{
+    enum { HEADER = 100 };
+    size_t within = step->n < HEADER ? step->n : HEADER;
+    apply(disk, step, (size_t)rand_r(seed) % within);
+    judge(dir, disk, reported, what);
+    apply(disk, step, (size_t)rand_r(seed) % step->n);
+    judge(dir, disk, reported, what);
+}
+
 /* Every prefix, each also with its last write torn, and some of what was not synced lost. */
 static void replay(bool full, unsigned seed)
 {
@@ -411,10 +449,8 @@ static void replay(bool full, unsigned seed)
         if (end == journal.n)
             break;
         const struct step *step = &journal.steps[end];
-        if (step->kind == WRITE && step->n > 1) {
-            apply(disk, step, (size_t)rand_r(&seed) % step->n);
-            judge(dir, disk, reported, what);
-        }
+        if (step->kind == WRITE && step->n > 1)
+            judge_torn(dir, disk, step, reported, &seed, what);
         apply(disk, step, step->n);
     }
     for (int f = 0; f < FILES; f++) {
