@@ -12,6 +12,6 @@ if [ -z "${KAFKA_BOOTSTRAP_SERVERS:-}" ]; then
     trap 'tests/kafka/kafka.sh stop "$(sed -n "s/^KAFKA_DIR=//p" <<<"$started")"' EXIT
 fi
 export LIBSLUICE=$PWD/build/libsluice.so.1 FLINK_KAFKA_JARS=$PWD/build/tools/flink-jars
-export FLINK_LOG_DIR=${FLINK_LOG_DIR:-$PWD/build/flink-log} JVM_ARGS=${JVM_ARGS--Xmx1g -XX:+UseParallelGC}
+export FLINK_LOG_DIR=${FLINK_LOG_DIR:-$PWD/build/flink-log} JVM_ARGS=${JVM_ARGS--Xmx2g -XX:+UseParallelGC}
 mkdir -p "$FLINK_LOG_DIR"
 PATH=$PWD/build/tools/flink/bin:$PATH build/tools/flink/bin/python bench/flink/compare.py "$@"

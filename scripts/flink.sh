@@ -68,7 +68,7 @@ export LIBSLUICE=${LIBSLUICE:-$PWD/build/libsluice.so.1}
 export FLINK_KAFKA_JARS=$jars
 export PATH=$venv/bin:$PATH
 export FLINK_LOG_DIR=${FLINK_LOG_DIR:-$PWD/build/flink-log}
-export JVM_ARGS=${JVM_ARGS--Xmx1g -XX:+UseParallelGC}
+export JVM_ARGS=${JVM_ARGS--Xmx2g -XX:+UseParallelGC}
 mkdir -p "$FLINK_LOG_DIR"
 cd "$caller"
 exec "$venv/bin/python" "$source/job.py" "$@"

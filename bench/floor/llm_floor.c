@@ -6,8 +6,11 @@
  * The other options are those whose cost is in question (docs/BENCH.md, "Where libcurl's time
  * goes"). The defaults are a plain loop; the cheapest that libcurl gets is
  *     --lazy 1 --curlu 1 --multis M
+ * With --brokers the posts come from a Kafka topic and go on to another with their answers, at
+ * least once (llm_broker.h); without, they are made up, and nothing is written.
  *
- *     llm_floor --url http://127.0.0.1:PORT/v1 --calls N --in-flight M [--OPTION N ...]
+ *     llm_floor --url http://127.0.0.1:PORT/v1 --calls N --in-flight M
+ *               [--brokers HOST:PORT --in TOPIC --out TOPIC] [--OPTION N ...]
  *
  * Prints one line of JSON. CPU is user and system time of this process. */
 #include <arpa/inet.h>
@@ -27,6 +30,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "bench/floor/llm_broker.h"
 #include "schema_json.h"
 #include "system_txt.h"
 
@@ -34,7 +38,7 @@ enum { EVENTS = 256, QUESTION_MAX = 8192, ANSWER_MAX = 65536, MULTIS_MAX = 4096 
 enum { SOCKETS_MAX = 65536, LOOK_US = 10000 };
 
 struct options {
-    const char *url;
+    const char *url, *brokers, *in, *out;
     long calls, in_flight;
     long raw;        /* 1: no libcurl; 2: its connections (CURLOPT_CONNECT_ONLY), our HTTP */
     long parse;      /* 0: the content is not looked for */
@@ -56,6 +60,12 @@ static struct options opt = {.calls = 20000,
                              .nodelay = 1,
                              .nosignal = 1,
                              .dns_cache_s = 60};
+
+static const struct {
+    const char *name;
+    const char **value;
+} texts[] = {
+    {"--url", &opt.url}, {"--brokers", &opt.brokers}, {"--in", &opt.in}, {"--out", &opt.out}};
 
 static const struct {
     const char *name;
@@ -92,6 +102,7 @@ struct slot {
     int64_t begun_us;
     char *question;
     char *answer;
+    struct llm_post post;
 };
 
 struct floor {
@@ -107,6 +118,9 @@ struct floor {
     CURLU *parsed;
     struct curl_slist *headers;
     int epoll, running;
+    struct slot **idle; /* with a broker: they wait for posts */
+    long idle_count;
+    struct llm_broker_fds broker;
     char url[256], prefix[QUESTION_MAX];
     size_t prefix_size;
     long begun, ended, failed, connections, warm;
@@ -172,12 +186,17 @@ static void make_prefix(void)
 
 static void question_make(struct slot *slot, size_t room_before)
 {
-    char *p = slot->question + room_before;
+    char *p = slot->question + room_before, *rest = p + fl.prefix_size;
+    size_t room = QUESTION_MAX - fl.prefix_size;
     memcpy(p, fl.prefix, fl.prefix_size);
-    int n = snprintf(p + fl.prefix_size, QUESTION_MAX - fl.prefix_size,
-                     "post %ld: just had a great coffee and read about trends on a sunny "
-                     "morning\"}]}",
-                     fl.begun);
+    int n = opt.brokers != NULL
+                ? snprintf(rest, room, "%.*s\"}]}", (int)slot->post.text_size, slot->post.text)
+                : snprintf(rest, room,
+                           "post %ld: just had a great coffee and read about trends on a sunny "
+                           "morning\"}]}",
+                           fl.begun);
+    if (n < 0 || (size_t)n >= room)
+        die("post", "too long");
     slot->question_size = fl.prefix_size + (size_t)n;
     slot->answer_size = 0;
     slot->begun_us = now_us();
@@ -191,6 +210,8 @@ static void answer_check(struct slot *slot, const char *body, size_t size, bool 
         json_t *choice = json_array_get(json_object_get(root, "choices"), 0);
         json_t *content = json_object_get(json_object_get(choice, "message"), "content");
         good = json_string_length(content) > 2;
+        if (good && opt.brokers != NULL)
+            llm_broker_put(&slot->post, json_string_value(content), json_string_length(content));
         json_decref(root);
     }
     fl.took_ms[fl.ended++] = (double)(now_us() - slot->begun_us) / 1e3;
@@ -290,8 +311,22 @@ static void call_end(CURL *easy, CURLcode code)
     fl.connections += connects;
     curl_multi_remove_handle(fl.multis[slot->multi], easy);
     answer_check(slot, slot->answer, slot->answer_size, code == CURLE_OK && status == 200);
-    if (fl.begun < opt.calls)
+    if (opt.brokers != NULL)
+        fl.idle[fl.idle_count++] = slot;
+    else if (fl.begun < opt.calls)
         call_begin(slot);
+}
+
+/* Posts that are there, for slots that are idle. */
+static void take_posts(void)
+{
+    while (fl.idle_count > 0 && fl.begun < opt.calls) {
+        struct slot *slot = fl.idle[fl.idle_count - 1];
+        if (!llm_broker_take(&slot->post))
+            return;
+        fl.idle_count--;
+        call_begin(slot);
+    }
 }
 
 static void take_ended(CURLM *multi)
@@ -360,6 +395,10 @@ static void multi_turn(int m, int fd, int what)
 static void on_event(int fd, uint32_t events)
 {
     struct watch *watch = &fl.watches[fd];
+    if (opt.brokers != NULL && (fd == fl.broker.in || fd == fl.broker.out)) {
+        llm_broker_turn(fd);
+        return;
+    }
     if (watch->wanted == 0) {
         epoll_ctl(fl.epoll, EPOLL_CTL_DEL, fd, NULL);
         watch->known = 0;
@@ -399,6 +438,8 @@ static void turn_epoll(void)
     int n = epoll_wait(fl.epoll, events, EVENTS, fl.due_now_count > 0 ? 0 : LOOK_US / 1000);
     for (int i = 0; i < n; i++)
         on_event(events[i].data.fd, events[i].events);
+    if (opt.brokers != NULL)
+        take_posts();
     run_due();
 }
 
@@ -412,6 +453,27 @@ static void turn_perform(void)
     }
 }
 
+static void watch_broker(int fd)
+{
+    struct epoll_event ev = {.events = EPOLLIN, .data.fd = fd};
+    epoll_ctl(fl.epoll, EPOLL_CTL_ADD, fd, &ev);
+}
+
+static void slots_begin(void)
+{
+    for (long i = 0; i < opt.in_flight && fl.begun < opt.calls; i++) {
+        if (opt.brokers != NULL)
+            fl.idle[fl.idle_count++] = &fl.slots[i];
+        else
+            call_begin(&fl.slots[i]);
+    }
+    if (opt.brokers == NULL)
+        return;
+    fl.broker = llm_broker_open(opt.brokers, opt.in, opt.out);
+    watch_broker(fl.broker.in);
+    watch_broker(fl.broker.out);
+}
+
 static void run_curl(void)
 {
     curl_global_init(CURL_GLOBAL_DEFAULT);
@@ -423,10 +485,11 @@ static void run_curl(void)
     curl_url_set(fl.parsed, CURLUPART_URL, fl.url, 0);
     for (int m = 0; m < opt.multis; m++)
         multi_open(m);
-    for (long i = 0; i < opt.in_flight && fl.begun < opt.calls; i++)
-        call_begin(&fl.slots[i]);
+    slots_begin();
     while (fl.ended < opt.calls)
         opt.perform != 0 ? turn_perform() : turn_epoll();
+    if (opt.brokers != NULL)
+        llm_broker_close();
     for (long i = 0; i < opt.in_flight; i++)
         curl_easy_cleanup(fl.slots[i].easy);
     for (int m = 0; m < opt.multis; m++)
@@ -536,9 +599,13 @@ static void run_raw(void)
 static void parse(int argc, char **argv)
 {
     for (int i = 1; i + 1 < argc; i += 2) {
-        bool known = strcmp(argv[i], "--url") == 0;
-        if (known)
-            opt.url = argv[i + 1];
+        bool known = false;
+        for (size_t k = 0; k < sizeof texts / sizeof *texts; k++) {
+            if (strcmp(argv[i], texts[k].name) == 0) {
+                *texts[k].value = argv[i + 1];
+                known = true;
+            }
+        }
         for (size_t k = 0; k < sizeof numbers / sizeof *numbers; k++) {
             if (strcmp(argv[i], numbers[k].name) == 0) {
                 *numbers[k].value = strtol(argv[i + 1], NULL, 10);
@@ -551,13 +618,17 @@ static void parse(int argc, char **argv)
     if (opt.url == NULL || argc % 2 == 0 || opt.calls < 1 || opt.in_flight < 1 || opt.multis < 1 ||
         opt.multis > MULTIS_MAX)
         die("usage", "--url http://127.0.0.1:PORT/v1 [--calls N] [--in-flight N] [--OPTION N ...]");
+    bool whole = opt.in != NULL && opt.out != NULL && opt.parse != 0;
+    if (opt.brokers != NULL && (!whole || opt.raw != 0 || opt.perform != 0))
+        die("--brokers", "wants --in and --out, libcurl on epoll, and answers that are parsed");
 }
 
 static void slots_make(void)
 {
     fl.slots = calloc((size_t)opt.in_flight, sizeof *fl.slots);
     fl.took_ms = calloc((size_t)opt.calls, sizeof *fl.took_ms);
-    if (fl.slots == NULL || fl.took_ms == NULL)
+    fl.idle = calloc((size_t)opt.in_flight, sizeof(struct slot *));
+    if (fl.slots == NULL || fl.took_ms == NULL || fl.idle == NULL)
         die("memory", "none left");
     for (long i = 0; i < opt.in_flight; i++) {
         fl.slots[i].multi = (int)(i % opt.multis);

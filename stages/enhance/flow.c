@@ -19,6 +19,7 @@
 #include "stages/enhance/worker.h"
 
 enum { TAKE_ROUNDS = 8 }; /* so many polls before outputs get their turn again */
+enum { MANY = 64 };       /* answers since the last commit: the next one may wait for more */
 
 void enhance_schedule(struct enhance *e)
 {
@@ -31,6 +32,7 @@ static void answered(struct enhance *e, struct slot *slot, enum status st)
 {
     slot->state = st == ST_OK ? SLOT_DONE : SLOT_DEAD;
     window_answered(slot->win, slot);
+    e->answered++;
     POINT("enhance.answered", e->w.env->opt->raw_topic, slot->rec.partition, slot->rec.offset);
     if (st == ST_FATAL)
         worker_fail(&e->w, slot->step.ask.err);
@@ -209,10 +211,12 @@ static bool backs_off(struct enhance *e)
 
 static bool is_due(struct enhance *e)
 {
-    if (e->batch_records >= (size_t)e->w.env->broker_opt->commit_records || e->stopping ||
+    size_t enough = (size_t)e->w.env->broker_opt->commit_records;
+    if (e->batch_records >= enough || (e->patient && e->answered >= enough) || e->stopping ||
         e->revoking)
         return true;
-    int64_t left_ns = e->batch_since_ns + e->commit_interval_ns - clock_mono_ns();
+    int64_t interval_ns = e->answered >= MANY ? e->busy_interval_ns : e->commit_interval_ns;
+    int64_t left_ns = e->batch_since_ns + interval_ns - clock_mono_ns();
     if (left_ns <= 0)
         return true;
     loop_timer_start(e->commit_timer, (left_ns + 999999) / 1000000);
@@ -255,7 +259,7 @@ static bool commit(struct enhance *e)
     POINT("enhance.handed", e->w.env->opt->raw_topic, -1, (int64_t)number);
     for (size_t i = 0; i < n; i++)
         window_handed(e->wins[e->positions[i].partition], number, e->positions[i].offset);
-    e->batch_records = 0;
+    e->batch_records = e->answered = 0;
     e->batch_since_ns = 0;
     e->blocked = false;
     return true;

@@ -18,6 +18,8 @@
 #              127.0.0.1:PORT: what connects there stays on the way through that proxy
 # --with PID   the broker ends when that process does, so that killed tests leave nothing behind
 #
+# KAFKA_HEAP_OPTS, as in Kafka's own scripts, replaces the small heap that a broker of the tests has.
+#
 # The jars come from Maven, once, into ~/.cache/sluice-tests/kafka-4.1.1 (SLUICE_TEST_CACHE
 # changes the folder). Exit 77: java or mvn is missing, so a test may skip itself.
 set -euo pipefail
@@ -149,7 +151,8 @@ acl() { # DIR ARGUMENTS...
 
 # Starts Java and waits for its line; 1 when it ended or said nothing for 60 s.
 launch() { # DIR
-    java -Xms256m -Xmx512m -XX:+UseSerialGC -cp "$jars/*" \
+    # shellcheck disable=SC2086 # several words
+    java ${KAFKA_HEAP_OPTS:--Xms256m -Xmx512m -XX:+UseSerialGC} -cp "$jars/*" \
         -Dorg.slf4j.simpleLogger.defaultLogLevel=warn \
         -Dorg.slf4j.simpleLogger.log.kafka.server.KafkaRaftServer=info \
         kafka.Kafka "$1/server.properties" </dev/null >"$1/server.log" 2>&1 &
