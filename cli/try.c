@@ -1,10 +1,15 @@
 /* The question goes the whole way of a post's, but its answer is not kept: a check that is answered
- * from memory says nothing. Trouble that would be waited for in a run ends it here. */
+ * from memory says nothing. Trouble that would be waited for in a run ends it here. Of several
+ * endpoints each is asked alone: else the first that answers would hide what is wrong with another.
+ */
 #include "cli/try.h"
 
 #include <stdio.h>
 
+#include <string.h>
+
 #include "lib/base/clock.h"
+#include "lib/base/mem.h"
 #include "stages/enhance/answering.h"
 
 enum { WAIT_EXTRA_MS = 2000, LINE_MAX_BYTES = 300 };
@@ -84,14 +89,12 @@ static enum status ask_once(struct try *t, const struct enrich_options *opt, str
     return st;
 }
 
-enum status try_enricher(struct app *app, struct error *err)
+static enum status try_these(struct app *app, const struct enrich_options *opt, bool asks,
+                             struct error *err)
 {
-    struct enrich_options opt = *app->enrich;
     struct answering how = {
-        .opt = &opt, .chain = config_tree(app->cfg, "enrichers"), .stage = app->stage};
+        .opt = opt, .chain = config_tree(app->cfg, "enrichers"), .stage = app->stage};
     struct try t = {0};
-    opt.answers.on = false;
-    opt.record = NULL;
     enum status st = answering_open(&how, &t.engine, err);
     if (st != ST_OK)
         return st;
@@ -99,12 +102,65 @@ enum status try_enricher(struct app *app, struct error *err)
     t.loop = loop_new();
     t.timer = loop_timer_new(t.loop, on_timer, &t);
     st = enricher_open(t.engine, t.loop, &t.enricher, err);
-    if (st == ST_OK)
-        st = ask_once(&t, &opt, err);
+    if (st == ST_OK && asks)
+        st = ask_once(&t, opt, err);
     enricher_close(t.enricher);
     ask_fini(&t.ask);
     loop_timer_free(t.timer);
     loop_free(t.loop);
     answering_close(t.engine);
     return st;
+}
+
+/* The i-th of a list by commas, to be wiped and freed; NULL: there is no list. */
+static char *key_of(const char *keys, size_t i)
+{
+    if (keys == NULL || keys[0] == '\0')
+        return NULL;
+    for (; i > 0; i--)
+        keys = strchr(keys, ',') + 1;
+    return mem_spandup(span_make(keys, strcspn(keys, ",")));
+}
+
+static enum status try_endpoint(struct app *app, const struct enrich_options *opt, size_t i,
+                                struct error *err)
+{
+    struct enrich_options one = *opt;
+    one.llm.urls = (struct option_list){&opt->llm.urls.items[i], 1};
+    if (opt->llm.models.n > 1)
+        one.llm.models = (struct option_list){&opt->llm.models.items[i], 1};
+    char *key = key_of(opt->llm.keys, i);
+    one.llm.keys = key;
+    enum status st = try_these(app, &one, true, err);
+    if (key != NULL)
+        explicit_bzero(key, strlen(key));
+    mem_free(key);
+    if (st == ST_OK)
+        printf("ok    endpoint %s\n", opt->llm.urls.items[i]);
+    else
+        printf("bad   %s\n", err->text);
+    return st;
+}
+
+enum status try_enricher(struct app *app, struct error *err)
+{
+    struct enrich_options opt = *app->enrich;
+    opt.answers.on = false;
+    opt.record = NULL;
+    size_t count = opt.llm.urls.n, bad = 0;
+    bool several =
+        opt.kind == KIND_OPENAI && config_tree(app->cfg, "enrichers") == NULL && count > 1;
+    enum status st = try_these(app, &opt, !several, err); /* several: are their options right? */
+    if (st != ST_OK || !several)
+        return st;
+    struct error first = {0};
+    for (size_t i = 0; i < count; i++) {
+        if (try_endpoint(app, &opt, i, err) == ST_OK)
+            continue;
+        if (bad++ == 0)
+            first = *err;
+    }
+    if (bad == 0)
+        return ST_OK;
+    return error_set(err, ST_FATAL, first.kind, "%zu of %zu endpoints: %s", bad, count, first.text);
 }

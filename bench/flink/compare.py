@@ -1,9 +1,10 @@
 """compare.py [--posts N] [--rounds N] [--feed FILE] [--kinds KIND,...] [-- OPTION...]
 
 The Flink job with libsluice beside the same job written with json.loads, in turns, on one broker
-(KAFKA_BOOTSTRAP_SERVERS). For each run: posts/s between 50 % and 95 % of the posts, and the CPU time
-of all its processes (JVM and Python, not the broker) over the same stretch. Other load on the machine
-falls on both; compare within one run only. Run it by scripts/flink-bench.sh, which starts what it needs.
+(KAFKA_BOOTSTRAP_SERVERS). For each run: posts/s from the first checkpoint beyond half of the posts to the
+last one before all of them (which may be the end of an idle wait), and the CPU time of all its
+processes (JVM and Python, not the broker) over the same stretch. Other load on the machine falls on
+both; compare within one run only. Run it by scripts/flink-bench.sh, which starts what it needs.
 
 Kinds: sluice; map, the DataStream job that one writes first (map_job.py), map-thread, its Python
 inside the JVM; row, thread and pandas, our tables with a function in Python (json_job.py). OPTIONs
@@ -132,8 +133,11 @@ class Measured:
         return self.result()
 
     def result(self):
-        low = next(s for s in self.samples if s[3] >= WARM * self.posts)
-        high = next(s for s in self.samples if s[3] >= 0.95 * self.posts)
+        steps = [b for a, b in zip(self.samples, self.samples[1:]) if b[3] > a[3]]
+        low = next(s for s in steps if s[3] >= WARM * self.posts)
+        high = [s for s in steps if s[3] < self.posts][-1]
+        if high[0] <= low[0]:
+            sys.exit(f"{self.kind}: too few posts for two checkpoints in the second half; --posts N")
         seconds, cpu, java, posts = (b - a for a, b in zip(low, high))
         return {"kind": self.kind, "posts_s": round(posts / seconds),
                 "cpu_us": round(cpu / posts * 1e6, 2), "java_us": round(java / posts * 1e6, 2),
@@ -158,7 +162,7 @@ def summary(rows, kinds):
 
 def main():
     p = argparse.ArgumentParser()
-    p.add_argument("--posts", type=int, default=4000000)
+    p.add_argument("--posts", type=int, default=8000000)
     p.add_argument("--rounds", type=int, default=3)
     p.add_argument("--feed", default=os.path.join(ROOT, "stages", "source", "posts.jsonl"))
     p.add_argument("--kinds", default="sluice,map")

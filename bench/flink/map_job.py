@@ -73,7 +73,7 @@ def sink(broker, group, topic):
             .set_delivery_guarantee(DeliveryGuarantee.EXACTLY_ONCE)
             .set_transactional_id_prefix(f"{group}-{topic}")
             .set_property("transaction.timeout.ms", "600000")
-            .set_property("batch.size", "524288").set_property("linger.ms", "100").build())
+            .set_property("batch.size", "131072").set_property("linger.ms", "5").build())
 
 
 def main():

@@ -85,21 +85,25 @@ static void refuse_by_status(const struct http_call *http, struct call *call)
              status, words);
 }
 
-/* Waiting does not help, paying does. */
+/* Waiting does not help, paying does. OpenAI says so by a code of 429. Anthropic has no code: a 400
+ * whose message is "Your credit balance is too low to access the Anthropic API. ...". */
 static bool is_out_of_credit(const struct http_call *http)
 {
     json_error_t why;
     if (http->status == 402)
         return true;
-    if (http->status != 429)
+    if (http->status != 429 && http->status != 400)
         return false;
     const struct buf *reply = &http->reply;
     json_t *root = json_loadb(reply->p == NULL ? "" : reply->p, reply->n, 0, &why);
     const json_t *error = json_object_get(root, "error");
     const char *code = json_string_value(json_object_get(error, "code"));
     const char *type = json_string_value(json_object_get(error, "type"));
+    const char *message = json_string_value(json_object_get(error, "message"));
     bool out = (code != NULL && strcmp(code, "insufficient_quota") == 0) ||
                (type != NULL && strcmp(type, "insufficient_quota") == 0);
+    if (http->status == 400)
+        out = message != NULL && strstr(message, "credit balance is too low") != NULL;
     json_decref(root);
     return out;
 }

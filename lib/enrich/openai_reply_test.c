@@ -50,7 +50,7 @@ static void the_content_is_what_the_string_means(void **state)
     says(" \n" MESSAGE("\"x\"") "\r\n ", "x");
 }
 
-static void a_429_about_money_is_told_apart_from_one_about_pace(void **state)
+static void what_is_about_money_is_told_apart_from_pace_and_from_mistakes(void **state)
 {
     (void)state;
     static const struct {
@@ -67,6 +67,10 @@ static void a_429_about_money_is_told_apart_from_one_about_pace(void **state)
         {402, "{\"error\":{\"message\":\"Insufficient Balance\"}}", CALL_NO_CREDIT},
         {402, "", CALL_NO_CREDIT},
         {503, "{\"error\":{\"code\":\"insufficient_quota\"}}", CALL_FAILED},
+        {400,
+         "{\"type\":\"error\",\"error\":{\"type\":\"invalid_request_error\",\"message\":"
+         "\"Your credit balance is too low to access the Anthropic API.\"}}",
+         CALL_NO_CREDIT},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct call call = {0};
@@ -146,7 +150,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_content_is_what_the_string_means),
-        cmocka_unit_test(a_429_about_money_is_told_apart_from_one_about_pace),
+        cmocka_unit_test(what_is_about_money_is_told_apart_from_pace_and_from_mistakes),
         cmocka_unit_test(what_holds_no_answer_is_told_apart),
         cmocka_unit_test(tokens_are_numbers_or_not_told),
         cmocka_unit_test(an_answer_that_was_cut_is_marked),

@@ -256,6 +256,20 @@ enrich() {
   [ "$(wc -l <out.jsonl)" -eq 40 ]
 }
 
+@test "check asks each of several endpoints, with its own key and model" {
+  llm --api-key right --models other
+  both=(--enricher openai --llm-url http://127.0.0.1:1/v1 --llm-url "$LLM")
+  export SLUICE_LLM_KEY=wrong,right
+  run -69 "$SLUICE" check "${both[@]}" --llm-model mine --llm-model other
+  grep -qx "ok    endpoint $LLM" <<<"$output"
+  grep -q "^bad .*127.0.0.1:1/v1.*nothing accepts a connection" <<<"$output"
+  grep -q "1 of 2 endpoints" <<<"$output"
+  run -78 "$SLUICE" check "${both[@]}" --llm-model mine --llm-model other --llm-model third
+  run -77 "$SLUICE" check --enricher openai --llm-url "$LLM" --llm-url "$LLM" --llm-model other
+  SLUICE_LLM_KEY=right,right run -0 "$SLUICE" check --enricher openai --llm-url "$LLM" --llm-url "$LLM" --llm-model other
+  [ "$(grep -c "^ok    endpoint" <<<"$output")" -eq 2 ]
+}
+
 @test "an account without credit is named once, its posts wait, and go on when it is paid" {
   llm --delay 2 --mode quota
   run -69 "$SLUICE" check --enricher openai --llm-url "$LLM"

@@ -49,15 +49,12 @@ def source(s, starts):
 
 
 def sink(s, name, topic):
-    """In transactions a checkpoint makes outputs visible: sending them earlier, in small requests,
-    gains nothing."""
-    at_once = s.shared["delivery"] != "exactly-once"
     return f"""CREATE TABLE {name} ({COLUMNS}) WITH ({options({
         **common(s, topic),
         "properties.transaction.timeout.ms": s.transaction_timeout,
-        "properties.batch.size": min(524288, s.largest[name]),
+        "properties.batch.size": 131072,
         "properties.max.request.size": max(s.largest.values()) + (1 << 20),
-        "properties.linger.ms": 5 if at_once else 100,
+        "properties.linger.ms": 5,
         "sink.delivery-guarantee": s.shared["delivery"],
         "sink.transactional-id-prefix": f"sluice.{s.shared['group']}.flink.{name}",
         "sink.partitioner": s.partitioner,
