@@ -14,6 +14,7 @@ export PATH="$PWD/build/tools/bin:$PATH"
 cores=$(nproc)
 logs=build/test-logs
 suite_limit_s=${SLUICE_SUITE_LIMIT:-900}
+unset SLUICE_SUITE_LIMIT # sluice would refuse it as an option
 passed=0 failed=0 skipped=0
 running= kafka_pid= kafka_ready=
 all=no
@@ -218,6 +219,7 @@ usual() {
 }
 
 coverage() {
+    wanted coverage || return 0
     build coverage && unit coverage && e2e coverage tests/e2e
     [ -x build/tools/bin/gcovr ] || {
         [ -x build/tools/venv/bin/pip ] || python3 -m venv build/tools/venv

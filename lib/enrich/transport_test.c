@@ -29,7 +29,7 @@ __attribute__((visibility("default"))) int epoll_ctl(int epoll, int op, int fd,
     return rc;
 }
 
-enum { CALLS = 20, LIMIT_MS = 40, STALL_MS = 30 };
+enum { CALLS = 20, LIMIT_MS = 40, STALL_MS = 30, PATIENT_MS = 30000 };
 
 struct flight {
     struct loop *loop;
@@ -44,12 +44,12 @@ static void on_done(struct http_call *call)
         loop_stop(f->loop);
 }
 
-static void fly(struct flight *f, const char *url, struct http_call *calls)
+static void fly(struct flight *f, const char *url, struct http_call *calls, int limit_ms)
 {
     f->done = 0;
     for (int i = 0; i < CALLS; i++) {
         calls[i] = (struct http_call){
-            .url = url, .body = SPAN_LIT("{}"), .timeout_ms = LIMIT_MS, .done = on_done, .arg = f};
+            .url = url, .body = SPAN_LIT("{}"), .timeout_ms = limit_ms, .done = on_done, .arg = f};
         transport_start(f->transport, &calls[i]);
     }
     loop_run(f->loop);
@@ -70,7 +70,7 @@ static void calls_whose_time_ends_while_they_connect_leave_no_socket_behind(void
     int late = 0;
     for (int round = 0; round < 3; round++) {
         pause_ms = STALL_MS;
-        fly(&f, url, calls);
+        fly(&f, url, calls, LIMIT_MS);
         pause_ms = 0;
         for (int i = 0; i < CALLS; i++) {
             late += calls[i].outcome == HTTP_TIMEOUT || calls[i].outcome == HTTP_UNREACHABLE;
@@ -78,7 +78,7 @@ static void calls_whose_time_ends_while_they_connect_leave_no_socket_behind(void
         }
     }
     assert_true(late > 0);
-    fly(&f, url, calls);
+    fly(&f, url, calls, PATIENT_MS);
     for (int i = 0; i < CALLS; i++) {
         assert_int_equal(calls[i].outcome, HTTP_DONE);
         buf_fini(&calls[i].reply);
