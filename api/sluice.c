@@ -105,7 +105,7 @@ static enum status open_desks(struct sluice *s, struct error *err)
     for (int i = 0; i < (int)stage->workers && st == ST_OK; i++) {
         struct desk_config cfg = {
             .engine = keeper_engine(s->keeper),
-            .limits = {.max_bytes = (size_t)opt->max_bytes, .max_depth = (int)opt->max_depth},
+            .limits = {.max_bytes = (size_t)stage->max_bytes, .max_depth = (int)stage->max_depth},
             .window = (size_t)opt->window_posts,
             .number = i,
             .check = check,

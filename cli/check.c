@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "cli/command.h"
+#include "cli/pipeline.h"
 #include "cli/try.h"
 #include "lib/stage/options.h"
 
@@ -20,24 +21,6 @@ static const struct option rows[] = {
      .help = "look at the configuration only, connect to nothing"},
 };
 static const struct option_table flags = OPTION_TABLE("Check", rows, struct check_flags);
-
-static enum status check_names(struct app *app, struct error *err)
-{
-    const struct stage_options *s = app->stage;
-    const char *names[] = {s->raw_topic, s->enhanced_topic, s->dead_topic};
-    for (size_t i = 0; i < 3; i++)
-        for (size_t j = i + 1; j < 3; j++)
-            if (span_is(span_of(names[i]), names[j]))
-                return error_set(err, ST_FATAL, ERR_CONFIG,
-                                 "the topics raw, enhanced and dead must differ: '%s' stands twice",
-                                 names[i]);
-    int64_t transaction = app->broker->transaction_timeout_ms;
-    if (transaction > 0 && transaction >= app->broker->session_timeout_ms)
-        return error_set(err, ST_FATAL, ERR_CONFIG,
-                         "transaction-timeout (%lld ms) must be below session-timeout (%lld ms)",
-                         (long long)transaction, (long long)app->broker->session_timeout_ms);
-    return ST_OK;
-}
 
 static enum status check_topic(struct app *app, struct broker *broker, const char *topic,
                                struct error *err)
@@ -89,7 +72,7 @@ static enum status check_broker(struct app *app, struct error *err)
 static enum status run(struct app *app, struct error *err)
 {
     const struct check_flags *own = app->own;
-    enum status st = check_names(app, err);
+    enum status st = pipeline_check(app, err);
     if (st == ST_OK)
         printf("ok    configuration\n");
     if (st == ST_OK && !own->offline)

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cli/pipeline.h"
 #include "lib/base/mem.h"
 #include "lib/stage/drain.h"
 #include "lib/stage/instance.h"
@@ -211,6 +212,8 @@ static enum status run(struct app *app, struct error *err)
                          "dlq redrive");
     d.place = n > 1 ? config_argument(app->cfg, 1) : NULL;
     enum status st = parse_reason(&d, err);
+    if (st == ST_OK)
+        st = pipeline_check(app, err);
     if (st == ST_OK)
         st = broker_open(app->broker, &d.broker, err);
     if (st == ST_OK)

@@ -33,7 +33,8 @@ static enum status run(struct app *app, struct error *err)
     struct engine *engine = NULL;
     enum status st = answering_open(&how, &engine, err);
     struct filter_config cfg = {
-        .opt = app->enhance,
+        .limits = {.max_bytes = (size_t)app->stage->max_bytes,
+                   .max_depth = (int)app->stage->max_depth},
         .engine = engine,
         .dead = dead,
         .from = config_argument_count(app->cfg) > 0 ? config_argument(app->cfg, 0) : "-"};

@@ -9,6 +9,7 @@
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "lib/stage/notify.h"
+#include "stages/sink/store.h"
 
 enum { WAIT_MS = 1000, DRAIN_POLL_MS = 5, DRAIN_POLL_MAX_MS = 200, STOP_GRACE_MS = 10000 };
 
@@ -78,6 +79,25 @@ static enum status open_http(struct pipeline *p, int port, struct error *err)
 
 /* --- open --- */
 
+enum status pipeline_check(const struct app *app, struct error *err)
+{
+    const struct stage_options *s = app->stage;
+    const char *names[] = {s->raw_topic, s->enhanced_topic, s->dead_topic, s->answers_topic};
+    for (size_t i = 0; i < 4; i++)
+        for (size_t j = i + 1; j < 4; j++)
+            if (span_is(span_of(names[i]), names[j]))
+                return error_set(
+                    err, ST_FATAL, ERR_CONFIG,
+                    "the topics raw, enhanced, dead and answers must differ: '%s' stands twice",
+                    names[i]);
+    int64_t transaction = app->broker->transaction_timeout_ms;
+    if (transaction > 0 && transaction >= app->broker->session_timeout_ms)
+        return error_set(err, ST_FATAL, ERR_CONFIG,
+                         "transaction-timeout (%lld ms) must be below session-timeout (%lld ms)",
+                         (long long)transaction, (long long)app->broker->session_timeout_ms);
+    return ST_OK;
+}
+
 enum status pipeline_make_topics(struct app *app, struct broker *broker, unsigned topics,
                                  int32_t partitions, struct error *err)
 {
@@ -96,10 +116,18 @@ enum status pipeline_make_topics(struct app *app, struct broker *broker, unsigne
     return ST_OK;
 }
 
+/* One for all stages in one process, so that posts come out as they went in; on Kafka, where others
+ * will join, the usual number. 0: the broker's option. */
+static int32_t partitions_of(const struct pipeline *p, bool single)
+{
+    bool embedded = strncmp(broker_name(p->broker), "sqlite:", 7) == 0;
+    return single && embedded && !config_is_set(p->app->cfg, "partitions") ? 1 : 0;
+}
+
 enum status pipeline_open(struct pipeline *p, struct app *app, const char *name, int port,
                           unsigned topics, bool single, struct error *err)
 {
-    int32_t partitions = single && !config_is_set(app->cfg, "partitions") ? 1 : 0;
+    bool jsonl = app->sink != NULL && strcmp(store_names[app->sink->to], "jsonl") == 0;
     p->app = app;
     p->instance.lock_fd = -1;
     p->life = life_open();
@@ -107,18 +135,20 @@ enum status pipeline_open(struct pipeline *p, struct app *app, const char *name,
     source_run_id(p->run_id);
     p->source = (struct source_setup){.opt = app->source,
                                       .run_id = p->run_id,
-                                      .quiet = app->general->quiet,
+                                      .quiet = app->general->quiet || (single && jsonl),
                                       .sent = &p->sent,
                                       .refused = &p->refused};
     p->sink =
         (struct sink_setup){.opt = app->sink, .quiet = app->general->quiet, .tally = &p->tally};
-    enum status st = open_http(p, port, err);
+    enum status st = pipeline_check(app, err);
+    if (st == ST_OK)
+        st = open_http(p, port, err);
     if (st == ST_OK)
         st = broker_open(app->broker, &p->broker, err);
     if (st == ST_OK)
         st = instance_open(&p->instance, name, app->stage, err);
     if (st == ST_OK)
-        st = pipeline_make_topics(app, p->broker, topics, partitions, err);
+        st = pipeline_make_topics(app, p->broker, topics, partitions_of(p, single), err);
     return st;
 }
 

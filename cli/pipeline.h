@@ -46,11 +46,15 @@ struct pipeline {
 };
 
 /* Opens broker, instance name, health server (`port` is the default one for --http on), and makes
- * those of `topics` that are missing (with one partition when `single` and --partitions is not
- * given). *p must be zeroed; pipeline_close is called in any case. */
+ * those of `topics` that are missing. `single`: all stages are in this process; the embedded broker
+ * then makes topics with one partition, unless --partitions says otherwise. *p must be zeroed;
+ * pipeline_close is called in any case. */
 enum status pipeline_open(struct pipeline *p, struct app *app, const char *name, int port,
                           unsigned topics, bool single, struct error *err) MUST_CHECK;
 void pipeline_close(struct pipeline *p);
+
+/* What no stage can work with: topics that are one and the same would go round for ever. */
+enum status pipeline_check(const struct app *app, struct error *err) MUST_CHECK;
 
 /* Makes those of `topics` that are missing; partitions: 0 for as many as the options say. */
 enum status pipeline_make_topics(struct app *app, struct broker *broker, unsigned topics,

@@ -24,7 +24,9 @@ static const struct option rows[] = {
      ROW(partitions, INT),
      .min = 1,
      .max = 10000,
-     .help = "partitions of topics that are made because they are missing"},
+     .help =
+         "partitions of topics that are made because they are missing; 1 where `run` makes them "
+         "on the embedded broker, so that posts come out as they went in"},
     {.key = "replication",
      .arg = "N",
      .fallback = "-1",

@@ -22,6 +22,7 @@ struct lines {
     bool skipping; /* inside the rest of a line that was too long */
     char *bytes;
     size_t from, seen, to, cap; /* [from, seen) holds no newline */
+    size_t limit;               /* of cap */
 };
 
 static void on_ready(void *arg, int events)
@@ -51,7 +52,8 @@ enum status lines_open(const char *path, struct loop *loop, void (*readable)(voi
                        struct lines **ret, struct error *err)
 {
     struct lines *l = mem_zalloc(sizeof *l);
-    *l = (struct lines){.fd = -1, .readable = readable, .arg = arg, .cap = READ_BYTES};
+    *l = (struct lines){
+        .fd = -1, .readable = readable, .arg = arg, .cap = READ_BYTES, .limit = LINE_MAX_BYTES};
     l->name = mem_strdup(strcmp(path, "-") == 0 ? "standard input" : path);
     l->bytes = mem_alloc(l->cap);
     enum status st = open_fd(l, path, loop, err);
@@ -73,9 +75,9 @@ static bool make_room(struct lines *l)
     }
     if (l->to < l->cap)
         return true;
-    if (l->cap >= LINE_MAX_BYTES)
+    if (l->cap >= l->limit)
         return false;
-    l->cap *= 2;
+    l->cap = 2 * l->cap < l->limit ? 2 * l->cap : l->limit;
     l->bytes = mem_realloc(l->bytes, l->cap);
     return true;
 }
@@ -126,6 +128,13 @@ static struct span cut_line(struct lines *l)
     l->from = l->seen = l->to;
     l->skipping = true;
     return line;
+}
+
+size_t lines_allow(struct lines *l, size_t bytes)
+{
+    if (bytes + 2 > l->limit) /* CR LF among it */
+        l->limit = bytes + 2;
+    return l->limit;
 }
 
 enum line_result lines_next(struct lines *l, struct span *ret_line, struct error *err)

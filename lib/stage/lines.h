@@ -10,13 +10,13 @@
 #include "lib/base/loop.h"
 #include "lib/base/span.h"
 
-enum { LINE_MAX_BYTES = 4 << 20 };
+enum { LINE_MAX_BYTES = 4 << 20 }; /* unless lines_allow says more */
 
 struct lines;
 
 enum line_result {
     LINE_READ,     /* a line without its newline (or CR LF), borrowed until the next call */
-    LINE_TOO_LONG, /* the same, cut: it is longer than LINE_MAX_BYTES; its rest is skipped */
+    LINE_TOO_LONG, /* the same, cut: it is longer than it may be; its rest is skipped */
     LINE_WAIT,     /* nothing now; `readable` follows */
     LINE_END,      /* no more lines */
     LINE_ERROR,    /* err says why */
@@ -25,6 +25,8 @@ enum line_result {
 /* `path` "-" is standard input. Errors: ERR_IO with the name. Caller owns *ret. */
 enum status lines_open(const char *path, struct loop *loop, void (*readable)(void *arg), void *arg,
                        struct lines **ret, struct error *err) MUST_CHECK;
+/* Lines may have so many bytes, if that is more than LINE_MAX_BYTES. Returns what they may have. */
+size_t lines_allow(struct lines *l, size_t bytes);
 enum line_result lines_next(struct lines *l, struct span *ret_line, struct error *err);
 
 /* Back to the first line; false when that is not possible (a pipe). */

@@ -13,6 +13,7 @@ struct stage_options {
     bool drain;
     int64_t drain_timeout_ms, revoke_wait_ms;
     int64_t workers;
+    int64_t max_bytes, max_depth; /* of a post */
 };
 extern const struct option_table stage_option_table;
 

@@ -22,7 +22,6 @@ struct line {
 
 struct filter {
     const struct filter_config *cfg;
-    struct post_limits limits;
     struct loop *loop;
     struct loop_idle *more;
     struct lines *in;
@@ -59,7 +58,7 @@ static void on_answer(struct ask *ask)
     loop_idle_start(line->owner->more);
 }
 
-static void take_line(struct filter *f, struct span text)
+static void take_line(struct filter *f, struct span text, bool cut)
 {
     struct line *line = &f->ring[f->tail++ % RING];
     buf_reset(&line->text, 4096);
@@ -68,8 +67,14 @@ static void take_line(struct filter *f, struct span text)
     line->owner = f;
     line->state = ASKING;
     step_reset(&line->step);
-    enum status st =
-        step_begin(&line->step, f->enricher, buf_span(&line->text), &f->limits, on_answer, line);
+    if (cut) {
+        settle(f, line,
+               error_reject(ask_error(&line->step.ask), REASON_post_too_large,
+                            "the line is longer than %zu bytes", text.n));
+        return;
+    }
+    enum status st = step_begin(&line->step, f->enricher, buf_span(&line->text), &f->cfg->limits,
+                                on_answer, line);
     if (st != ST_AGAIN)
         settle(f, line, st);
 }
@@ -94,8 +99,8 @@ static bool take(struct filter *f)
         if (res != LINE_READ && res != LINE_TOO_LONG)
             return false;
         f->count++;
-        if (!is_blank(text))
-            take_line(f, text);
+        if (res == LINE_TOO_LONG || !is_blank(text))
+            take_line(f, text, res == LINE_TOO_LONG);
     }
     return !f->ended && !f->waiting && f->tail - f->head < RING;
 }
@@ -175,11 +180,11 @@ enum status filter_run(const struct filter_config *cfg, int64_t *ret_refused, st
 {
     struct filter *f = mem_zalloc(sizeof *f);
     f->cfg = cfg;
-    f->limits = (struct post_limits){.max_bytes = (size_t)cfg->opt->max_bytes,
-                                     .max_depth = (int)cfg->opt->max_depth};
     f->loop = loop_new();
     f->more = loop_idle_new(f->loop, pump, f);
     enum status st = lines_open(cfg->from, f->loop, on_readable, f, &f->in, err);
+    if (st == ST_OK)
+        lines_allow(f->in, cfg->limits.max_bytes);
     if (st == ST_OK)
         st = enricher_open(cfg->engine, f->loop, &f->enricher, err);
     if (st == ST_OK) {

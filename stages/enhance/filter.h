@@ -6,10 +6,10 @@
 #include <stdio.h>
 
 #include "lib/enrich/engine.h"
-#include "stages/enhance/options.h"
+#include "lib/json/post.h"
 
 struct filter_config {
-    const struct enhance_options *opt;
+    struct post_limits limits;
     struct engine *engine;
     const char *from; /* path, or "-" */
     FILE *dead;       /* refused lines as JSON lines go there; NULL: number and reason to stderr */

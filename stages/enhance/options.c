@@ -32,20 +32,6 @@ static const struct option rows[] = {
      .min = 1 << 20,
      .max = 1e12,
      .help = "the same in bytes, for all partitions of a worker"},
-    {.key = "post-max-bytes",
-     .arg = "SIZE",
-     .fallback = "1 MiB",
-     ROW(max_bytes, SIZE),
-     .min = 64,
-     .max = 64 << 20,
-     .help = "a larger post is a dead letter post_too_large"},
-    {.key = "post-max-depth",
-     .arg = "N",
-     .fallback = "512",
-     ROW(max_depth, INT),
-     .min = 1,
-     .max = 512,
-     .help = "a post nested deeper is a dead letter json_too_deep"},
 };
 
 const struct option_table enhance_option_table =

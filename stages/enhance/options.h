@@ -8,7 +8,6 @@ struct enhance_options {
     const char *group;
     int order; /* enum order of window.h */
     int64_t window_posts, window_bytes;
-    int64_t max_bytes, max_depth; /* of a post */
 };
 extern const struct option_table enhance_option_table;
 

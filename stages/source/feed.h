@@ -11,6 +11,7 @@ struct feed_config {
     struct loop *loop;
     void (*readable)(void *arg); /* after LINE_WAIT: try again */
     void *arg;
+    size_t max_bytes; /* of a post */
 };
 
 struct feed_ops {

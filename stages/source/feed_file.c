@@ -8,7 +8,10 @@ struct file {
 static enum status file_open(void *ctx, const struct feed_config *cfg, struct error *err)
 {
     struct file *f = ctx;
-    return lines_open(cfg->opt->from, cfg->loop, cfg->readable, cfg->arg, &f->lines, err);
+    enum status st = lines_open(cfg->opt->from, cfg->loop, cfg->readable, cfg->arg, &f->lines, err);
+    if (st == ST_OK)
+        lines_allow(f->lines, cfg->max_bytes);
+    return st;
 }
 
 static enum line_result file_next(void *ctx, struct span *ret_line, struct error *err)

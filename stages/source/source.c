@@ -32,6 +32,7 @@ struct source {
     struct writer *writer;
     const struct feed_ops *feed;
     void *feed_ctx;
+    struct post_limits limits;
     struct outbox box;
     struct headers headers;
     struct say say;
@@ -114,7 +115,7 @@ static void accept(struct source *s, struct span line)
     struct span whole = line;
     enum status st = split(s, &line, &key, &err);
     if (st == ST_OK)
-        st = post_scan(line, &POST_LIMITS_DEFAULT, &post, &err);
+        st = post_scan(line, &s->limits, &post, &err);
     if (st != ST_OK) {
         refuse(s, whole, &err);
         return;
@@ -193,7 +194,7 @@ static void take_line(struct source *s)
         accept(s, line);
         return;
     }
-    error_reject(&err, REASON_post_too_large, "the line is longer than %d bytes", LINE_MAX_BYTES);
+    error_reject(&err, REASON_post_too_large, "the line is longer than %zu bytes", line.n);
     refuse(s, line, &err);
 }
 
@@ -392,7 +393,13 @@ static void on_failed(void *arg, const struct error *err)
 
 static enum status open_feed(struct source *s, struct error *err)
 {
-    struct feed_config cfg = {.opt = s->opt, .loop = s->w.loop, .readable = on_readable, .arg = s};
+    s->limits = (struct post_limits){.max_bytes = (size_t)s->w.env->opt->max_bytes,
+                                     .max_depth = (int)s->w.env->opt->max_depth};
+    struct feed_config cfg = {.opt = s->opt,
+                              .loop = s->w.loop,
+                              .readable = on_readable,
+                              .arg = s,
+                              .max_bytes = s->limits.max_bytes};
     s->feed = feed_find(s->opt);
     s->feed_ctx = mem_zalloc(s->feed->ctx_size);
     return s->feed->open(s->feed_ctx, &cfg, err);

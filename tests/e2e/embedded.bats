@@ -303,3 +303,22 @@ P
   exactly_once out 41
   "$SLUICE" verify --drained
 }
+
+@test "run --to jsonl writes nothing but posts to stdout" {
+  "$SLUICE" run --to jsonl >out.jsonl 2>log
+  [ "$(wc -l <out.jsonl)" -eq 229 ]
+  jq -e '.enrichment' out.jsonl >/dev/null
+}
+
+@test "topics that are one and the same are refused by every command that would go round with them" {
+  same() {
+    run -78 timeout 10 "$SLUICE" "$@"
+    grep -q "must differ: '.*' stands twice" <<<"$output"
+  }
+  same enhance --raw-topic dead_posts
+  same run --raw-topic a --enhanced-topic a
+  same source --dead-topic raw_posts
+  same sink --enhanced-topic raw_posts
+  same dlq redrive --dead-topic raw_posts
+  same check --offline --answers-topic raw_posts
+}

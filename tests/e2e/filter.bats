@@ -39,3 +39,17 @@ load lib.bash
   posts 1 100 | "$SLUICE" enrich >b
   cmp a b
 }
+
+@test "a line that is too long is refused as a whole, whatever it begins with, and --post-max-bytes allows more" {
+  spaces() { head -c 5000000 /dev/zero | tr '\0' ' '; }
+  { spaces; posts 1 1; echo '{"id":1,"text":"a"}'"$(spaces)"',garbage'; posts 2 2; } >in.jsonl
+  run -1 --separate-stderr "$SLUICE" enrich in.jsonl
+  [ "$(ids <<<"$output")" = 2 ]
+  grep -q "^line 1: post_too_large: the line is longer than 4194304 bytes" <<<"$stderr"
+  grep -q "^line 2: post_too_large" <<<"$stderr"
+  echo "{\"id\":1,\"text\":\"$(head -c 5000000 /dev/zero | tr '\0' a)\"}" >big.jsonl
+  run -1 "$SLUICE" enrich big.jsonl
+  "$SLUICE" enrich --post-max-bytes 8MiB big.jsonl >out.jsonl
+  [ "$(wc -c <out.jsonl)" -gt 5000000 ]
+  "$SLUICE" run --from big.jsonl --post-max-bytes 8MiB --to jsonl 2>log | cmp - out.jsonl
+}
