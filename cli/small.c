@@ -32,12 +32,67 @@ static const struct option config_rows[] = {
 static const struct option_table config_flags_table =
     OPTION_TABLE("Output", config_rows, struct config_flags);
 
+/* `enrichers` is a tree, so no row of a table. */
+static const char chains[] =
+    "\n## Chains\n"
+    "\n"
+    "`enrichers` stands in the YAML file only. It is a list of links, each asked after the one\n"
+    "before, and takes the place of `enricher`:\n"
+    "\n"
+    "    enrichers:\n"
+    "      - name: place\n"
+    "        kind: lookup\n"
+    "        lookup-file: places.csv\n"
+    "      - name: mood\n"
+    "        kind: mock\n"
+    "        when: /enrichment/place/place == Rome\n"
+    "        optional: true\n"
+    "\n"
+    "| Member | Meaning |\n"
+    "|---|---|\n"
+    "| `name` | required, at most 63 bytes, each another: the member of `enrichment` that the "
+    "answer becomes. The answer of a list of one link is the whole `enrichment` |\n"
+    "| `kind` | required: a word of `enricher` |\n"
+    "| `when` | a condition: the link is asked only about posts of which it holds |\n"
+    "| `optional` | `true`: a link that fails leaves its member out; otherwise (`false`, the "
+    "default) the post becomes a dead letter |\n"
+    "| a key of the table Enricher | for this link alone; what it does not name it has from the "
+    "options. Of a secret, the key with `-file` |\n"
+    "\n"
+    "One for all links, and refused in a link: `budget-*`, `answers*`, `record`, `replay`,\n"
+    "`replay-missing`, `replicas`, `llm-ca`, `llm-proxy`, `llm-proxy-login`,\n"
+    "`llm-connect-timeout`, `llm-max-reply`, `allow-link-local`.\n"
+    "\n"
+    "A condition is a JSON pointer into the post, an operator with spaces around it, and a\n"
+    "literal: JSON, or one word, which is a string. Pointers below `/enrichment` look at the\n"
+    "answers of earlier links, `/enrichment/NAME/...`.\n"
+    "\n"
+    "| Operator | Holds when the member |\n"
+    "|---|---|\n"
+    "| `/lang == en` | is equal as JSON: of the same type; 1 and 1.0 are equal |\n"
+    "| `/lang != en` | is anything else, or missing |\n"
+    "| `/likes < 10`, `/likes > 10` | is a smaller or greater number; of two strings their code "
+    "points decide |\n"
+    "| `/tags contains \"top news\"` | is a list with this element, or a string with this part "
+    "|\n"
+    "| `/lang exists` | is there, `null` as well; `/lang exists false`: is missing |\n"
+    "\n"
+    "Of a missing member only `!=` and `exists false` hold. A condition in quotes needs the\n"
+    "other kind of quotes inside: `when: '/tags contains \"top news\"'`. More:\n"
+    "[ENRICHERS.md](ENRICHERS.md#chains).\n";
+
+static void print_markdown(void)
+{
+    config_print_markdown(all_tables, all_table_count, stdout);
+    fputs(chains, stdout);
+}
+
 static enum status run_config(struct app *app, struct error *err)
 {
     const struct config_flags *own = app->own;
     UNUSED(err);
     if (own->markdown)
-        config_print_markdown(all_tables, all_table_count, stdout);
+        print_markdown();
     else if (own->man)
         manual_print(stdout);
     else if (own->json)

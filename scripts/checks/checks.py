@@ -185,7 +185,7 @@ def check_option_names():
     for command in ("run source enhance sink enrich topics tap dlq verify check config healthcheck version").split():
         text = subprocess.run([program(), command, "--help"], capture_output=True, text=True).stdout
         known |= set(re.findall(r"--[a-z][a-z-]*[a-z]", text))
-    known |= {"--help", "--version", "--build", "--scale", "--force-recreate"}
+    known |= {"--help", "--version", "--build", "--scale", "--force-recreate", "--unbuffered"}
     known |= set(re.findall(r'add_argument\("(--[a-z-]+)"', read("stages/enhance/flink/settings.py")))
     for path in ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", *tracked("docs/*.md")]:
         for n, line in enumerate(read(path).split("\n"), 1):
