@@ -172,9 +172,24 @@ P
   "$SLUICE" topics reset sluice-sink enhanced_posts --to start
   run bash -c "'$SLUICE' sink --drain 2>err | head -1 >/dev/null; exit \${PIPESTATUS[0]}"
   [ "$status" -eq 74 ]
-  grep -q 'standard output' err
+  grep -q 'standard output.*--quiet' err
   "$SLUICE" sink --drain >rest.txt
   grep -Fxq '[SINK] Received Post ID=20000' rest.txt
+}
+
+@test "what cannot be printed is an error, of every command" {
+  "$SLUICE" run --quiet --count 3
+  local words
+  for words in --help 'topics --help' topics verify 'check --offline' config version 'tap raw_posts --from start' 'dlq list'; do
+    run bash -c "'$SLUICE' $words 2>&1 >/dev/full"
+    [ "$status" -eq 74 ] || { echo "$words: $status"; false; }
+    [[ "$output" == *"standard output: No space left on device"* ]]
+    [[ "$output" != *--quiet* ]]
+  done
+  mkfifo nobody # a pipe whose reader has gone
+  run bash -c ": <nobody & exec 4>nobody; wait; '$SLUICE' topics 2>&1 >&4"
+  [ "$status" -eq 74 ]
+  [[ "$output" == *"Broken pipe"* ]]
 }
 
 @test "wrong use is answered with 2 or 78 and the name of what is wrong" {
