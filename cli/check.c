@@ -1,10 +1,9 @@
 /* sluice check: says what is wrong before it goes wrong: the configuration (loading it is half of
  * the check), then broker, topics and enricher. Changes nothing. */
 #include <stdio.h>
-#include <string.h>
-#include <unistd.h>
 
 #include "cli/command.h"
+#include "cli/look.h"
 #include "cli/try.h"
 #include "lib/stage/options.h"
 
@@ -53,25 +52,16 @@ static enum status check_topic(struct app *app, struct broker *broker, const cha
     return st;
 }
 
-/* Looking must not make the file. */
-static bool is_missing_file(const struct broker_options *opt)
-{
-    static const char scheme[] = "sqlite:";
-    const char *url = opt->url != NULL         ? opt->url
-                      : opt->bootstrap != NULL ? ""
-                                               : "sqlite:sluice.db";
-    const char *path = url + sizeof scheme - 1;
-    if (strncmp(url, scheme, sizeof scheme - 1) != 0 || access(path, F_OK) == 0)
-        return false;
-    printf("note  broker %s: there is no such file; it will be made at the first start\n", url);
-    return true;
-}
-
 static enum status check_broker(struct app *app, struct error *err)
 {
     struct broker *broker = NULL;
-    if (is_missing_file(app->broker))
+    const char *missing = look_missing_file(app->broker);
+    if (missing != NULL) {
+        printf(
+            "note  broker sqlite:%s: there is no such file; it will be made at the first start\n",
+            missing);
         return ST_OK;
+    }
     const struct stage_options *s = app->stage;
     enum status st = broker_open(app->broker, &broker, err);
     if (st == ST_OK) {

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cli/look.h"
 #include "lib/base/mem.h"
 #include "lib/stage/drain.h"
 #include "lib/stage/instance.h"
@@ -212,7 +213,7 @@ static enum status run(struct app *app, struct error *err)
     d.place = n > 1 ? config_argument(app->cfg, 1) : NULL;
     enum status st = parse_reason(&d, err);
     if (st == ST_OK)
-        st = broker_open(app->broker, &d.broker, err);
+        st = look_open(app->broker, &d.broker, err);
     if (st == ST_OK)
         st = words[i].fn(&d, err);
     broker_close(d.broker);

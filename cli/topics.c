@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cli/look.h"
 #include "cli/pipeline.h"
 #include "cli/place.h"
 #include "lib/base/mem.h"
@@ -256,7 +257,8 @@ static enum status run(struct app *app, struct error *err)
                          "usage: topics, topics make, topics reset GROUP TOPIC --to PLACE, or "
                          "topics retain [--force]");
     struct broker *broker = NULL;
-    enum status st = broker_open(app->broker, &broker, err);
+    enum status st = verb->run == make ? broker_open(app->broker, &broker, err)
+                                       : look_open(app->broker, &broker, err);
     if (st == ST_OK)
         st = verb->run(app, broker, err);
     broker_close(broker);

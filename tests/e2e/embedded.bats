@@ -192,6 +192,22 @@ P
   [[ "$output" == *"Broken pipe"* ]]
 }
 
+@test "looking makes no file: one that is missing is named" {
+  local words
+  for words in topics verify 'tap raw_posts' 'dlq list' 'dlq show' 'dlq export' 'dlq redrive' \
+    'topics retain --retention-time 1h' 'topics reset sluice-enhance raw_posts --to start'; do
+    run timeout 20 "$SLUICE" $words --broker sqlite:no/where.db
+    [ "$status" -eq 78 ] || { echo "$words: $status"; false; }
+    [[ "$output" == *"sqlite:no/where.db': there is no such file"* ]]
+    run timeout 20 "$SLUICE" $words
+    [ "$status" -eq 78 ]
+    [[ "$output" == *"sqlite:sluice.db': there is no such file"* ]]
+  done
+  [ -z "$(ls)" ]
+  "$SLUICE" topics make
+  [ -e sluice.db ]
+}
+
 @test "wrong use is answered with 2 or 78 and the name of what is wrong" {
   run "$SLUICE" enhance --no-such-flag
   [ "$status" -eq 2 ]
@@ -207,6 +223,7 @@ P
   run "$SLUICE" run --broker sqlite:bad.db
   [ "$status" -eq 78 ]
   [[ "$output" == *bad.db* ]]
+  "$SLUICE" topics make >/dev/null
   run "$SLUICE" tap no_such_topic
   [ "$status" -eq 78 ]
   [[ "$output" == *no_such_topic* ]]
