@@ -243,6 +243,25 @@ P
   [ "$(values enhanced_posts | wc -l)" -eq 12 ]
 }
 
+@test "reset says what is done again, what is skipped, and that an offset does not exist" {
+  posts 1 10 | "$SLUICE" source --from - --quiet --partitions 1
+  "$SLUICE" topics reset sluice-enhance raw_posts --to 4 >out # it has no position yet
+  grep -q 'no position; up to 4 record(s) before THEN are not processed' out
+  run ! grep -Eq 'repeat|skipped' out
+  "$SLUICE" enhance --drain
+  "$SLUICE" topics reset sluice-enhance raw_posts --to 7 >out
+  grep -q 'up to 3 record(s), are processed again: their outputs will repeat' out
+  run ! grep -Eq 'skipped|no position' out
+  "$SLUICE" topics reset sluice-enhance raw_posts --to 999999 >out
+  grep -Eq '^raw_posts/0 +7 +10  the end: there is no such offset yet$' out
+  grep -q 'up to 3 record(s), are skipped: this group will never process them' out
+  run ! grep -Eq 'repeat|no position' out
+  "$SLUICE" topics reset sluice-enhance raw_posts --to end >out # where it is
+  run ! grep -Eq 'repeat|skipped|no position|no such' out
+  "$SLUICE" enhance --drain
+  [ "$(values enhanced_posts | ids | paste -sd,)" = 5,6,7,8,9,10 ]
+}
+
 @test "a group without a position does not start over when outputs exist" {
   posts 1 5 >in.jsonl
   "$SLUICE" run --quiet --from in.jsonl
