@@ -212,6 +212,8 @@ P
   run "$SLUICE" enhance --no-such-flag
   [ "$status" -eq 2 ]
   [[ "$output" == *no-such-flag* ]]
+  run "$SLUICE" source --positions-topic feeds # was accepted, and did nothing
+  [ "$status" -eq 2 ]
   run "$SLUICE" nonsense
   [ "$status" -eq 2 ]
   run env SLUICE_WORKERS=many "$SLUICE" enhance
