@@ -64,6 +64,8 @@ P
   values dead_posts --json | jq -r '.headers[] | select(.[0] == "sluice-error-reason")[1]' >reasons
   [ "$(grep -cx source_line reasons)" -eq 4 ]
   values dead_posts | cmp - bad.jsonl
+  "$SLUICE" run --quiet --from bad.jsonl --dead-topic elsewhere 2>table
+  grep -Fq '4  (sluice tap elsewhere --from start --json)' table
 }
 
 @test "dead letters of enhance carry reason, place and the input's bytes" {
