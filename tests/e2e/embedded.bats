@@ -221,6 +221,12 @@ P
   run env SLUICE_WORKERS=many "$SLUICE" enhance
   [ "$status" -eq 78 ]
   [[ "$output" == *SLUICE_WORKERS* ]]
+  local name
+  for name in group sink-group raw-topic enhanced-topic dead-topic; do
+    run "$SLUICE" run "--$name" ''
+    [ "$status" -eq 78 ]
+    [[ "$output" == *"$name"*"not empty"* ]]
+  done
   run "$SLUICE" run --broker carrier-pigeon:coop
   [ "$status" -eq 78 ]
   echo "not a database" >bad.db
