@@ -5,6 +5,7 @@
 #include "cli/command.h"
 #include "cli/look.h"
 #include "cli/try.h"
+#include "lib/metrics/address.h"
 #include "lib/stage/options.h"
 
 struct check_flags {
@@ -16,7 +17,8 @@ static const struct option rows[] = {
      OPTION_AT_BOOL(struct check_flags, offline),
      .fallback = "false",
      .flag_only = true,
-     .help = "look at the configuration only, connect to nothing"},
+     .help = "look at the options only, of broker and enricher too; connect to nothing, start and "
+             "write nothing"},
 };
 static const struct option_table flags = OPTION_TABLE("Check", rows, struct check_flags);
 
@@ -36,6 +38,16 @@ static enum status check_names(struct app *app, struct error *err)
                          "transaction-timeout (%lld ms) must be below session-timeout (%lld ms)",
                          (long long)transaction, (long long)app->broker->session_timeout_ms);
     return ST_OK;
+}
+
+static enum status check_http(const char *address, struct error *err)
+{
+    if (address == NULL || span_is(span_of(address), "on") || span_is(span_of(address), "off"))
+        return ST_OK;
+    enum status st = address_check(address, err);
+    if (st != ST_OK)
+        error_prefix(err, "--http");
+    return st;
 }
 
 static enum status check_topic(struct app *app, struct broker *broker, const char *topic,
@@ -81,11 +93,15 @@ static enum status run(struct app *app, struct error *err)
     const struct check_flags *own = app->own;
     enum status st = check_names(app, err);
     if (st == ST_OK)
+        st = broker_check(app->broker, err);
+    if (st == ST_OK)
+        st = check_http(app->stage->http, err);
+    if (st == ST_OK)
         printf("ok    configuration\n");
     if (st == ST_OK && !own->offline)
         st = check_broker(app, err);
-    if (st == ST_OK && !own->offline)
-        st = try_enricher(app, err);
+    if (st == ST_OK)
+        st = try_enricher(app, own->offline, err);
     return st;
 }
 

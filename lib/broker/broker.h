@@ -104,6 +104,11 @@ extern const struct option_table broker_option_table;
  * ERR_IO; the text names URL and cure. Caller owns *ret. Any thread. */
 enum status broker_open(const struct broker_options *opt, struct broker **ret,
                         struct error *err) MUST_CHECK;
+
+/* What broker_open finds wrong in the options alone, as its errors; connects to nothing and makes
+ * no file. Any thread. */
+enum status broker_check(const struct broker_options *opt, struct error *err) MUST_CHECK;
+
 void broker_close(struct broker *broker); /* after all its readers and writers; NULL is accepted */
 
 /* Versions of the libraries behind the brokers, a line each. */

@@ -331,6 +331,31 @@ P
   [ "$status" -eq 78 ]
 }
 
+@test "check --offline reads the options of broker, http and enricher, and starts and writes nothing" {
+  refused() { # WORDS FLAG...
+    run timeout 20 "$SLUICE" check --offline "${@:2}"
+    [ "$status" -eq 78 ] || { echo "$*: $status $output"; return 1; }
+    [[ "$output" == *"$1"* ]] || { echo "$*: $output"; return 1; }
+  }
+  refused 'unknown kind' --broker carrier-pigeon:coop
+  refused 'path of the file is missing' --broker sqlite:
+  refused 'servers are missing' --broker kafka://
+  refused no.such.property --broker kafka://127.0.0.1:1 -X no.such.property=1
+  refused '--http' --http 127.0.0.1
+  refused http-url --enricher http --http-url ftp://127.0.0.1/
+  refused no-such.csv --enricher lookup --lookup-file no-such.csv
+  echo '{"type":' >schema.json
+  refused schema --enricher openai --llm-url http://127.0.0.1:1/v1 --llm-schema schema.json
+  rm schema.json
+  # what is right passes although nothing answers there
+  run -0 timeout 20 "$SLUICE" check --offline --broker kafka://127.0.0.1:1 -X linger.ms=1 --http on \
+    --enricher openai --llm-url http://127.0.0.1:1/v1 --budget-day 1 --llm-price gpt-4o-mini=1/1
+  [[ "$output" == *"nothing was asked"* ]]
+  run -0 "$SLUICE" check --offline --enricher exec --exec-command 'touch started; cat'
+  [[ "$output" == *"start its program"* ]]
+  [ -z "$(ls -A)" ]
+}
+
 @test "config shows each value with its origin, and the file it prints can be read back" {
   SLUICE_WORKERS=3 "$SLUICE" config >sluice.yaml
   grep -q '^workers: 3 .*SLUICE_WORKERS' sluice.yaml
