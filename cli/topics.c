@@ -29,7 +29,7 @@ static const struct option rows[] = {
      OPTION_AT_BOOL(struct topics_flags, force),
      .fallback = "false",
      .flag_only = true,
-     .help = "retain: delete also what a group has not read yet"},
+     .help = "retain: delete also what a group has not read yet, and raw posts without any group"},
 };
 static const struct option_table flags = OPTION_TABLE("Topics", rows, struct topics_flags);
 
