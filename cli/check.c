@@ -1,12 +1,12 @@
 /* sluice check: says what is wrong before it goes wrong: the configuration (loading it is half of
  * the check), then broker, topics and enricher. Changes nothing. */
 #include <stdio.h>
-#include <string.h>
-#include <unistd.h>
 
 #include "cli/command.h"
+#include "cli/look.h"
 #include "cli/pipeline.h"
 #include "cli/try.h"
+#include "lib/metrics/address.h"
 #include "lib/stage/options.h"
 
 struct check_flags {
@@ -18,9 +18,20 @@ static const struct option rows[] = {
      OPTION_AT_BOOL(struct check_flags, offline),
      .fallback = "false",
      .flag_only = true,
-     .help = "look at the configuration only, connect to nothing"},
+     .help = "look at the options only, of broker and enricher too; connect to nothing, start and "
+             "write nothing"},
 };
 static const struct option_table flags = OPTION_TABLE("Check", rows, struct check_flags);
+
+static enum status check_http(const char *address, struct error *err)
+{
+    if (address == NULL || span_is(span_of(address), "on") || span_is(span_of(address), "off"))
+        return ST_OK;
+    enum status st = address_check(address, err);
+    if (st != ST_OK)
+        error_prefix(err, "--http");
+    return st;
+}
 
 static enum status check_topic(struct app *app, struct broker *broker, const char *topic,
                                struct error *err)
@@ -36,25 +47,16 @@ static enum status check_topic(struct app *app, struct broker *broker, const cha
     return st;
 }
 
-/* Looking must not make the file. */
-static bool is_missing_file(const struct broker_options *opt)
-{
-    static const char scheme[] = "sqlite:";
-    const char *url = opt->url != NULL         ? opt->url
-                      : opt->bootstrap != NULL ? ""
-                                               : "sqlite:sluice.db";
-    const char *path = url + sizeof scheme - 1;
-    if (strncmp(url, scheme, sizeof scheme - 1) != 0 || access(path, F_OK) == 0)
-        return false;
-    printf("note  broker %s: there is no such file; it will be made at the first start\n", url);
-    return true;
-}
-
 static enum status check_broker(struct app *app, struct error *err)
 {
     struct broker *broker = NULL;
-    if (is_missing_file(app->broker))
+    const char *missing = look_missing_file(app->broker);
+    if (missing != NULL) {
+        printf(
+            "note  broker sqlite:%s: there is no such file; it will be made at the first start\n",
+            missing);
         return ST_OK;
+    }
     const struct stage_options *s = app->stage;
     enum status st = broker_open(app->broker, &broker, err);
     if (st == ST_OK) {
@@ -74,11 +76,15 @@ static enum status run(struct app *app, struct error *err)
     const struct check_flags *own = app->own;
     enum status st = pipeline_check(app, err);
     if (st == ST_OK)
+        st = broker_check(app->broker, err);
+    if (st == ST_OK)
+        st = check_http(app->stage->http, err);
+    if (st == ST_OK)
         printf("ok    configuration\n");
     if (st == ST_OK && !own->offline)
         st = check_broker(app, err);
-    if (st == ST_OK && !own->offline)
-        st = try_enricher(app, err);
+    if (st == ST_OK)
+        st = try_enricher(app, own->offline, err);
     return st;
 }
 

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cli/look.h"
 #include "cli/pipeline.h"
 #include "lib/base/mem.h"
 #include "lib/stage/drain.h"
@@ -215,7 +216,7 @@ static enum status run(struct app *app, struct error *err)
     if (st == ST_OK)
         st = pipeline_check(app, err);
     if (st == ST_OK)
-        st = broker_open(app->broker, &d.broker, err);
+        st = look_open(app->broker, &d.broker, err);
     if (st == ST_OK)
         st = words[i].fn(&d, err);
     broker_close(d.broker);

@@ -1,5 +1,7 @@
 /* The program: finds the command, loads the configuration, runs it, and turns what went wrong into
  * one line and an exit code. Only cli/ exits and prints tables. */
+#include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -166,6 +168,16 @@ static int run(const struct command *command, int argc, char **argv)
     return exit_code_of(err.kind);
 }
 
+/* What was printed is written out by stdio at the end; only then it is known whether it could be.
+ */
+static int finish(const char *name, int code)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return code;
+    fprintf(stderr, "sluice %s: standard output: %s\n", name, strerror(errno));
+    return code == 0 ? exit_code_of(ERR_IO) : code;
+}
+
 static bool is_one_of(const char *word, const char *a, const char *b)
 {
     return strcmp(word, a) == 0 || strcmp(word, b) == 0;
@@ -182,6 +194,7 @@ static int unknown_command(const char *name)
 
 int main(int argc, char **argv)
 {
+    signal(SIGPIPE, SIG_IGN); /* a closed pipe is an error of writing, as a full disk is */
     mem_on_exhausted(exhausted);
     mem_set_up();
     config_allow_tree("enrichers");
@@ -193,7 +206,7 @@ int main(int argc, char **argv)
     bool help = strcmp(name, "help") == 0;
     if (is_one_of(name, "--help", "-h") || (help && argc == 2)) {
         print_overview(stdout);
-        return 0;
+        return finish("help", 0);
     }
     if (help)
         name = argv[2];
@@ -202,7 +215,7 @@ int main(int argc, char **argv)
         return unknown_command(name);
     if (help || wants_help(argc - 2, argv + 2)) {
         print_command_help(command);
-        return 0;
+        return finish(name, 0);
     }
-    return run(command, argc - 2, argv + 2);
+    return finish(name, run(command, argc - 2, argv + 2));
 }

@@ -107,7 +107,8 @@ enum status pipeline_make_topics(struct app *app, struct broker *broker, unsigne
         bool made = false;
         if ((topics >> i & 1) == 0)
             continue;
-        enum status st = broker_topic_ensure(broker, names[i], TOPIC_PLAIN, partitions, &made, err);
+        enum status st = broker_topic_ensure(broker, names[i], i == 0 ? TOPIC_INPUT : TOPIC_PLAIN,
+                                             partitions, &made, err);
         if (st != ST_OK)
             return st;
         if (made)

@@ -54,8 +54,11 @@ static void print_table(struct pipeline *p, int64_t elapsed_us)
     fprintf(stderr, "\n  run %s\n", p->run_id);
     row("posts sent", "%lld", (long long)sent);
     row("enriched posts out", "%lld", (long long)out);
-    row("dead letters", "%.0f%s", dead,
-        dead > 0 ? "  (sluice tap dead_posts --from start --json)" : "");
+    if (dead > 0)
+        row("dead letters", "%.0f  (sluice tap %s --from start --json)", dead,
+            p->app->stage->dead_topic);
+    else
+        row("dead letters", "0");
     row("left over, now done", "%lld", (long long)t->leftover);
     row("posts/s", "%.0f", seconds > 0 ? (double)out / seconds : 0);
     row("source -> sink", "p50 %.2f ms, p99 %.2f ms", hist_quantile(&t->latency, 0.5) / 1e3,

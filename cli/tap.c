@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "cli/command.h"
+#include "cli/look.h"
 #include "cli/place.h"
 #include "lib/base/mem.h"
 #include "lib/stage/life.h"
@@ -258,7 +259,7 @@ static enum status run(struct app *app, struct error *err)
     t->own = app->own;
     t->topic = config_argument(app->cfg, 0);
     t->life = life_open();
-    enum status st = broker_open(app->broker, &t->broker, err);
+    enum status st = look_open(app->broker, &t->broker, err);
     if (st == ST_OK)
         st = locate(t, err);
     if (st == ST_OK && !enough(t)) {

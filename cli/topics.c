@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cli/look.h"
 #include "cli/pipeline.h"
 #include "cli/place.h"
 #include "lib/base/mem.h"
@@ -28,7 +29,7 @@ static const struct option rows[] = {
      OPTION_AT_BOOL(struct topics_flags, force),
      .fallback = "false",
      .flag_only = true,
-     .help = "retain: delete also what a group has not read yet"},
+     .help = "retain: delete also what a group has not read yet, and raw posts without any group"},
 };
 static const struct option_table flags = OPTION_TABLE("Topics", rows, struct topics_flags);
 
@@ -146,12 +147,53 @@ static enum status plan(struct reset *r, struct broker *broker, const struct pla
     return st;
 }
 
-static void print_plan(const struct reset *r)
+static void print_plan(const struct reset *r, const struct place *place)
 {
     printf("%-24s %12s %12s\n", "PARTITION", "NOW", "THEN");
-    for (int32_t i = 0; i < r->count; i++)
-        printf("%s/%-12d %12lld %12lld\n", r->topic, (int)i, (long long)r->old[i].offset,
-               (long long)r->fresh[i].offset);
+    for (int32_t i = 0; i < r->count; i++) {
+        const char *note = "";
+        if (place->kind == PLACE_OFFSET && place->value > r->log[i].end)
+            note = "  the end: there is no such offset yet";
+        else if (place->kind == PLACE_OFFSET && place->value < r->log[i].start)
+            note = "  the start: what was before is gone";
+        printf("%s/%-12d %12lld %12lld%s\n", r->topic, (int)i, (long long)r->old[i].offset,
+               (long long)r->fresh[i].offset, note);
+    }
+}
+
+/* What the move means for the records; the numbers are of offsets, and Kafka's markers have some.
+ */
+static void print_effect(const struct reset *r)
+{
+    int64_t back = 0, skipped = 0, unread = 0;
+    bool anew = false, ahead = false;
+    for (int32_t i = 0; i < r->count; i++) {
+        int64_t now = r->old[i].offset, then = r->fresh[i].offset;
+        if (now < 0)
+            unread += then - r->log[i].start;
+        else if (then < now)
+            back += now - then;
+        else
+            skipped += then - now;
+        anew = anew || now < 0;
+        ahead = ahead || (now >= 0 && r->old[i].metadata[0] != '\0');
+    }
+    if (back > 0)
+        printf("From THEN to NOW, up to %lld record(s), are processed again: their outputs will "
+               "repeat.\n",
+               (long long)back);
+    if (skipped > 0)
+        printf("From NOW to THEN, up to %lld record(s), are skipped: this group will never process "
+               "them.\n",
+               (long long)skipped);
+    if (anew)
+        printf(
+            "Where NOW is -1 the group has no position; up to %lld record(s) before THEN are not "
+            "processed by it.\n",
+            (long long)unread);
+    if (ahead)
+        printf(
+            "What was sent ahead of NOW (--order key or none) and lies above THEN will repeat.\n");
 }
 
 static enum status apply(struct reset *r, struct broker *broker, const struct topics_flags *own,
@@ -163,16 +205,15 @@ static enum status apply(struct reset *r, struct broker *broker, const struct to
         st = plan(r, broker, &place, err);
     if (st != ST_OK)
         return st;
-    print_plan(r);
+    print_plan(r, &place);
+    print_effect(r);
     if (own->dry_run) {
         printf("nothing was changed (--dry-run)\n");
         return ST_OK;
     }
     st = broker_positions_set(broker, r->group, r->topic, r->fresh, (size_t)r->count, err);
     if (st == ST_OK)
-        printf("group '%s' stands there now. What lies between THEN and NOW is processed again: "
-               "its outputs will repeat.\n",
-               r->group);
+        printf("group '%s' stands there now\n", r->group);
     return st;
 }
 
@@ -256,7 +297,8 @@ static enum status run(struct app *app, struct error *err)
                          "usage: topics, topics make, topics reset GROUP TOPIC --to PLACE, or "
                          "topics retain [--force]");
     struct broker *broker = NULL;
-    enum status st = broker_open(app->broker, &broker, err);
+    enum status st = verb->run == make ? broker_open(app->broker, &broker, err)
+                                       : look_open(app->broker, &broker, err);
     if (st == ST_OK)
         st = verb->run(app, broker, err);
     broker_close(broker);

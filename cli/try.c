@@ -14,6 +14,12 @@
 
 enum { WAIT_EXTRA_MS = 2000, LINE_MAX_BYTES = 300 };
 
+enum depth {
+    OFFLINE, /* nothing is connected to, started or written */
+    OPEN,    /* are the options right? */
+    ASK,
+};
+
 struct
 try {
     struct ask ask;
@@ -89,11 +95,22 @@ static enum status ask_once(struct try *t, const struct enrich_options *opt, str
     return st;
 }
 
-static enum status try_these(struct app *app, const struct enrich_options *opt, bool asks,
+/* Opening it would start its program. */
+static bool has_program(const struct engine *engine)
+{
+    for (size_t i = 0; i < engine->link_count; i++)
+        if (engine->links[i].opt.kind == KIND_EXEC)
+            return true;
+    return false;
+}
+
+static enum status try_these(struct app *app, const struct enrich_options *opt, enum depth depth,
                              struct error *err)
 {
-    struct answering how = {
-        .opt = opt, .chain = config_tree(app->cfg, "enrichers"), .stage = app->stage};
+    struct answering how = {.opt = opt,
+                            .chain = config_tree(app->cfg, "enrichers"),
+                            .stage = app->stage,
+                            .dry = depth == OFFLINE};
     struct try t = {0};
     enum status st = answering_open(&how, &t.engine, err);
     if (st != ST_OK)
@@ -101,8 +118,13 @@ static enum status try_these(struct app *app, const struct enrich_options *opt, 
     t.engine->cfg.warn = NULL; /* what is wrong is said once, at the end */
     t.loop = loop_new();
     t.timer = loop_timer_new(t.loop, on_timer, &t);
-    st = enricher_open(t.engine, t.loop, &t.enricher, err);
-    if (st == ST_OK && asks)
+    if (depth == OFFLINE && has_program(t.engine))
+        printf("note  enricher: not opened, that would start its program\n");
+    else
+        st = enricher_open(t.engine, t.loop, &t.enricher, err);
+    if (st == ST_OK && depth == OFFLINE && t.enricher != NULL)
+        printf("ok    enricher %s: its options, nothing was asked\n", enricher_name(t.enricher));
+    if (st == ST_OK && depth == ASK)
         st = ask_once(&t, opt, err);
     enricher_close(t.enricher);
     ask_fini(&t.ask);
@@ -131,7 +153,7 @@ static enum status try_endpoint(struct app *app, const struct enrich_options *op
         one.llm.models = (struct option_list){&opt->llm.models.items[i], 1};
     char *key = key_of(opt->llm.keys, i);
     one.llm.keys = key;
-    enum status st = try_these(app, &one, true, err);
+    enum status st = try_these(app, &one, ASK, err);
     if (key != NULL)
         explicit_bzero(key, strlen(key));
     mem_free(key);
@@ -142,7 +164,7 @@ static enum status try_endpoint(struct app *app, const struct enrich_options *op
     return st;
 }
 
-enum status try_enricher(struct app *app, struct error *err)
+enum status try_enricher(struct app *app, bool offline, struct error *err)
 {
     struct enrich_options opt = *app->enrich;
     opt.answers.on = false;
@@ -150,8 +172,8 @@ enum status try_enricher(struct app *app, struct error *err)
     size_t count = opt.llm.urls.n, bad = 0;
     bool several =
         opt.kind == KIND_OPENAI && config_tree(app->cfg, "enrichers") == NULL && count > 1;
-    enum status st = try_these(app, &opt, !several, err); /* several: are their options right? */
-    if (st != ST_OK || !several)
+    enum status st = try_these(app, &opt, offline ? OFFLINE : several ? OPEN : ASK, err);
+    if (st != ST_OK || offline || !several)
         return st;
     struct error first = {0};
     for (size_t i = 0; i < count; i++) {

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "cli/command.h"
+#include "cli/look.h"
 #include "lib/base/buf.h"
 #include "stages/verify/verify.h"
 
@@ -131,7 +132,7 @@ static enum status run(struct app *app, struct error *err)
     const struct verify_flags *own = app->own;
     struct broker *broker = NULL;
     struct verdict *v = NULL;
-    enum status st = broker_open(app->broker, &broker, err);
+    enum status st = look_open(app->broker, &broker, err);
     if (st == ST_OK) {
         struct verify_config cfg = {.broker = broker,
                                     .group = app->enhance->group,

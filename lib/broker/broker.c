@@ -36,28 +36,47 @@ static const char *effective_url(const struct broker_options *opt, char **ret_ow
     return *ret_owned = mem_printf("kafka://%s", opt->bootstrap);
 }
 
+/* *ret_rest: what follows the colon of the URL. */
+static enum status find_ops(const char *url, const struct broker_ops **ret, const char **ret_rest,
+                            struct error *err)
+{
+    const char *colon = strchr(url, ':');
+    struct span scheme = span_make(url, colon == NULL ? 0 : (size_t)(colon - url));
+    for (size_t i = 0; i < sizeof implementations / sizeof *implementations; i++) {
+        if (!span_is(scheme, implementations[i]->scheme))
+            continue;
+        *ret = implementations[i];
+        *ret_rest = colon + 1;
+        return ST_OK;
+    }
+    return error_set(err, ST_FATAL, ERR_CONFIG,
+                     "broker '%s': unknown kind; use sqlite:PATH or kafka://HOST:PORT,…", url);
+}
+
+enum status broker_check(const struct broker_options *opt, struct error *err)
+{
+    char *owned;
+    const char *url = effective_url(opt, &owned), *rest;
+    const struct broker_ops *ops;
+    enum status st = find_ops(url, &ops, &rest, err);
+    if (st == ST_OK)
+        st = ops->check(opt, rest, err);
+    mem_free(owned);
+    return st;
+}
+
 enum status broker_open(const struct broker_options *opt, struct broker **ret, struct error *err)
 {
     char *owned;
-    const char *url = effective_url(opt, &owned);
+    const char *url = effective_url(opt, &owned), *rest;
     struct broker *b = mem_zalloc(sizeof *b);
     b->name = mem_strdup(url);
     b->commit_interval_ms = opt->commit_interval_ms;
     mem_free(owned);
-    const char *colon = strchr(b->name, ':');
-    size_t scheme = colon == NULL ? 0 : (size_t)(colon - b->name);
-    for (size_t i = 0; i < sizeof implementations / sizeof *implementations; i++) {
-        if (span_is(span_make(b->name, scheme), implementations[i]->scheme))
-            b->ops = implementations[i];
-    }
-    enum status st;
-    if (b->ops == NULL) {
-        st =
-            error_set(err, ST_FATAL, ERR_CONFIG,
-                      "broker '%s': unknown kind; use sqlite:PATH or kafka://HOST:PORT,…", b->name);
-    } else {
+    enum status st = find_ops(b->name, &b->ops, &rest, err);
+    if (st == ST_OK) {
         b->ctx = mem_zalloc(b->ops->broker_size);
-        st = b->ops->open(b->ctx, opt, colon + 1, err);
+        st = b->ops->open(b->ctx, opt, rest, err);
     }
     if (st == ST_OK)
         *ret = b;

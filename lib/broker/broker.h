@@ -104,6 +104,11 @@ extern const struct option_table broker_option_table;
  * ERR_IO; the text names URL and cure. Caller owns *ret. Any thread. */
 enum status broker_open(const struct broker_options *opt, struct broker **ret,
                         struct error *err) MUST_CHECK;
+
+/* What broker_open finds wrong in the options alone, as its errors; connects to nothing and makes
+ * no file. Any thread. */
+enum status broker_check(const struct broker_options *opt, struct error *err) MUST_CHECK;
+
 void broker_close(struct broker *broker); /* after all its readers and writers; NULL is accepted */
 
 /* Versions of the libraries behind the brokers, a line each. */
@@ -126,10 +131,15 @@ int64_t broker_commit_interval_ms(const struct broker *broker);
 enum status broker_partitions(struct broker *broker, const char *topic, int32_t *ret_count,
                               struct error *err) MUST_CHECK;
 
-enum topic_kind { TOPIC_PLAIN, TOPIC_COMPACTED };
+enum topic_kind {
+    TOPIC_PLAIN,
+    TOPIC_INPUT, /* plain, but retention also waits for the first group (sqlite only) */
+    TOPIC_COMPACTED,
+};
 
 /* Make the topic when it is missing (partitions, replication, retention from the options;
- * `partitions` > 0 overrides). *ret_made says whether it was made. */
+ * `partitions` > 0 overrides). *ret_made says whether it was made. A plain topic that is there
+ * becomes TOPIC_INPUT when asked for as such. */
 enum status broker_topic_ensure(struct broker *broker, const char *topic, enum topic_kind kind,
                                 int32_t partitions, bool *ret_made, struct error *err) MUST_CHECK;
 
@@ -169,7 +179,7 @@ enum status broker_offset_at(struct broker *broker, const char *topic, int32_t p
                              struct error *err) MUST_CHECK;
 
 /* Delete what retention allows to (sqlite only; elsewhere ST_OK and nothing). `force` also deletes
- * what a known group has not read. */
+ * what a known group has not read, and of a TOPIC_INPUT what nobody reads yet. */
 enum status broker_retain(struct broker *broker, bool force, int64_t *ret_deleted,
                           struct error *err) MUST_CHECK;
 

@@ -21,6 +21,7 @@ struct broker_ops {
     enum status (*open)(void *ctx, const struct broker_options *opt, const char *rest,
                         struct error *err);
     void (*close)(void *ctx);
+    enum status (*check)(const struct broker_options *opt, const char *rest, struct error *err);
 
     enum status (*partitions)(void *ctx, const char *topic, int32_t *ret_count, struct error *err);
     enum status (*topic_ensure)(void *ctx, const char *topic, enum topic_kind kind,

@@ -69,14 +69,15 @@ static const struct option rows[] = {
      .arg = "TIME",
      .fallback = "0",
      ROW(retention_ms, DURATION),
-     .help = "delete records older than this that every group has read; 0: keep (embedded broker, "
-             "and new Kafka topics)"},
+     .help = "delete records older than this that every group has read, of the raw topic at least "
+             "one; 0: keep (embedded broker, and new Kafka topics)"},
     {.key = "retention-bytes",
      .arg = "SIZE",
      .fallback = "0",
      ROW(retention_bytes, SIZE),
-     .help = "delete the oldest records of a partition above this size; 0: keep (embedded broker, "
-             "and new Kafka topics)"},
+     .help = "delete the oldest records of a partition above this size, if they are read likewise; "
+             "0: keep (embedded broker, and new Kafka topics, where nobody needs to have read "
+             "them)"},
     {.key = "sqlite.sync",
      .arg = "MODE",
      .fallback = "normal",

@@ -40,6 +40,7 @@ struct option {
     char letter;    /* a one-letter flag such as 'X', or 0 */
     bool secret;    /* never a flag: environment, or a file named by …_FILE; never shown */
     bool flag_only; /* of one command: neither environment nor file can set it */
+    bool filled;    /* OPTION_TEXT: an empty one is refused */
 };
 
 struct option_table {

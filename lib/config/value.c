@@ -156,7 +156,7 @@ bool value_parse(const struct option *row, const char *text, union value *ret)
 {
     const struct kind *kind = &kinds[row->type];
     if (kind->parse == NULL)
-        return true;
+        return !row->filled || *text != '\0';
     size_t n = strlen(text);
     return n > 0 && n <= TEXT_MAX && kind->parse(row, text, ret);
 }
@@ -193,6 +193,8 @@ void value_describe(const struct option *row, struct buf *out)
         return;
     }
     buf_add_str(out, kinds[row->type].accepts);
+    if (row->filled)
+        buf_add_str(out, " that is not empty");
     if (!is_limited(row) || row->type == OPTION_TEXT || row->type == OPTION_LIST)
         return;
     const char *unit = row->type == OPTION_SIZE ? " bytes" : "";

@@ -26,6 +26,16 @@ static void is_number(const struct option *row, const char *text, int64_t expect
     assert_int_equal(v.number, expected);
 }
 
+static void a_text_may_be_empty_unless_its_row_says_no(void **state)
+{
+    (void)state;
+    const struct option any = {.type = OPTION_TEXT}, name = {.type = OPTION_TEXT, .filled = true};
+    union value v;
+    assert_true(value_parse(&any, "", &v));
+    assert_true(value_parse(&name, "x", &v));
+    assert_false(value_parse(&name, "", &v));
+}
+
 static void a_bool_is_one_of_six_words(void **state)
 {
     (void)state;
@@ -136,6 +146,7 @@ static void a_description_names_the_bounds(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_text_may_be_empty_unless_its_row_says_no),
         cmocka_unit_test(a_bool_is_one_of_six_words),
         cmocka_unit_test(an_int_keeps_within_its_bounds),
         cmocka_unit_test(a_real_is_finite_and_within_its_bounds),

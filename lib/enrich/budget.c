@@ -77,12 +77,12 @@ static void enter_period(struct budget *b, int scope, int64_t now_ms)
     s->warned = s->told_spent = false;
 }
 
-static void say(struct budget *b, int scope, const char *what)
+static void say(struct budget *b, int scope, int64_t used, const char *what)
 {
     const struct scope *s = &b->scopes[scope];
-    char text[160];
+    char text[200];
     snprintf(text, sizeof text, "budget-%s: %s ($%.4f of $%.4f)", names[scope], what,
-             (double)(s->taken - s->left) / 1e9, (double)s->cap / 1e9);
+             (double)used / 1e9, (double)s->cap / 1e9);
     if (b->warn != NULL)
         b->warn(b->arg, text);
 }
@@ -99,13 +99,14 @@ static enum status ensure(struct budget *b, int scope, int64_t nano, struct erro
         st = draw(b, scope, n = missing, err);
     if (st == ST_OK)
         s->left += n;
-    if (st == ST_OK && !s->warned && s->taken >= s->cap / 100 * WARN_PERCENT) {
+    int64_t used = s->taken - s->left; /* or held by questions in flight */
+    if (st == ST_OK && !s->warned && used + nano >= s->cap / 100 * WARN_PERCENT) {
         s->warned = true;
-        say(b, scope, "80 % is spent");
+        say(b, scope, used + nano, "80 % is spent, or held for questions in flight");
     }
     if (st == ST_AGAIN && !s->told_spent) {
         s->told_spent = true;
-        say(b, scope, "spent");
+        say(b, scope, used, "too little is left for the next question");
     }
     return st;
 }

@@ -100,6 +100,29 @@ static void a_cap_of_the_run_is_told_at_80_percent_and_never_passed(void **state
     budget_close(b);
 }
 
+/* The question that is asked now is counted: its cost may be spent a moment later. */
+static void the_warning_names_the_amount_that_makes_the_80_percent(void **state)
+{
+    struct play *p = *state;
+    struct budget *b = opened(p, 0.05, 0, 0, NULL, 1);
+    struct hold hold;
+    struct error err;
+    int64_t wait_ms = 0;
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(budget_reserve(b, CENT, noon_ms, &hold, &wait_ms, &err), ST_OK);
+        budget_settle(b, &hold, CENT, noon_ms);
+    }
+    assert_int_equal(p->told, 0);
+    assert_int_equal(budget_reserve(b, CENT, noon_ms, &hold, &wait_ms, &err), ST_OK);
+    assert_string_equal(p->words, "budget-run: 80 % is spent, or held for questions in flight "
+                                  "($0.0400 of $0.0500)");
+    budget_settle(b, &hold, CENT / 2, noon_ms);
+    assert_int_equal(budget_reserve(b, 2 * CENT, noon_ms, &hold, &wait_ms, &err), ST_AGAIN);
+    assert_string_equal(p->words, "budget-run: too little is left for the next question "
+                                  "($0.0350 of $0.0500)");
+    budget_close(b);
+}
+
 static void what_was_reserved_and_not_spent_can_be_spent(void **state)
 {
     struct play *p = *state;
@@ -202,6 +225,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_cap_of_the_run_is_told_at_80_percent_and_never_passed,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(the_warning_names_the_amount_that_makes_the_80_percent,
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(what_was_reserved_and_not_spent_can_be_spent, setup,
                                         teardown),

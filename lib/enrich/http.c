@@ -143,6 +143,9 @@ static void request_give_back(struct http_lookup *h, struct request *r)
 
 static void on_reply(struct http_call *http)
 {
+    static const struct reply_cures cures = {
+        .denied = "does it want a login? (SLUICE_HTTP_HEADER, or SLUICE_HTTP_HEADER_FILE)",
+        .not_taken = "are --http-url and --http-body as it wants them?"};
     struct request *r = http->arg;
     struct call *call = r->call;
     call->latency_us = http->latency_us;
@@ -152,7 +155,7 @@ static void on_reply(struct http_call *http)
     if (http->outcome == HTTP_DONE && http->status == 404) {
         call->outcome = CALL_REFUSED; /* this one is not known; the service is */
         error_reject(&call->err, REASON_answer_rejected, "%s answers 404", http->url);
-    } else if (!http_read_failure(http, call)) {
+    } else if (!http_read_failure(http, &cures, call)) {
         read_result(r->owner, http, call);
     }
     request_give_back(r->owner, r);

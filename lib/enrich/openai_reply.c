@@ -52,16 +52,15 @@ static void fail(struct call *call, enum call_outcome outcome, enum error_kind k
     call->err.reason = reason;
 }
 
-static void refuse_by_status(const struct http_call *http, struct call *call)
+static void refuse_by_status(const struct http_call *http, const struct reply_cures *cures,
+                             struct call *call)
 {
     char words[WORDS_MAX];
     int status = http->status;
     server_words(&http->reply, words);
     if (status == 401 || status == 403)
-        fail(call, CALL_FATAL, ERR_AUTH, REASON_NONE,
-             "%s answers %d: %s; is the key right, and allowed to use this model? "
-             "(OPENAI_API_KEY, SLUICE_LLM_KEY, or ..._FILE)",
-             http->url, status, words);
+        fail(call, CALL_FATAL, ERR_AUTH, REASON_NONE, "%s answers %d: %s; %s", http->url, status,
+             words, cures->denied);
     else if (status == 407)
         fail(call, CALL_FATAL, ERR_AUTH, REASON_NONE,
              "%s: the proxy answers 407: it wants a login (SLUICE_LLM_PROXY_LOGIN, or ..._FILE)",
@@ -76,10 +75,8 @@ static void refuse_by_status(const struct http_call *http, struct call *call)
              http->url, status);
     else if (!call->trusted && status != 413)
         fail(call, CALL_FATAL, ERR_CONFIG, REASON_NONE,
-             "%s answers %d to the first question: %s; if it does not know response_format or "
-             "json_schema, try --llm-format json_object or text; a parameter it does not know can "
-             "be left out (--llm-temperature -1, --llm-max-tokens-member)",
-             http->url, status, words);
+             "%s answers %d to the first question: %s; %s", http->url, status, words,
+             cures->not_taken);
     else
         fail(call, CALL_REFUSED, ERR_FAILED, REASON_answer_rejected, "the endpoint answers %d: %s",
              status, words);
@@ -108,7 +105,8 @@ static bool is_out_of_credit(const struct http_call *http)
     return out;
 }
 
-bool http_read_failure(const struct http_call *http, struct call *call)
+bool http_read_failure(const struct http_call *http, const struct reply_cures *cures,
+                       struct call *call)
 {
     static const enum call_outcome outcomes[] = {
         [HTTP_UNREACHABLE] = CALL_UNREACHABLE, [HTTP_TIMEOUT] = CALL_TIMEOUT,
@@ -141,7 +139,7 @@ bool http_read_failure(const struct http_call *http, struct call *call)
         fail(call, CALL_FAILED, ERR_UNAVAILABLE, REASON_NONE, "%s answers %d: %s", http->url,
              status, words);
     } else {
-        refuse_by_status(http, call);
+        refuse_by_status(http, cures, call);
     }
     return true;
 }
@@ -217,8 +215,14 @@ static void read_choice(struct span choice, struct call *call)
 void openai_read_reply(const struct http_call *http, struct call *call)
 {
     static const struct span names[] = {{"choices", 7}, {"usage", 5}};
+    static const struct reply_cures cures = {
+        .denied = "is the key right, and allowed to use this model? (OPENAI_API_KEY, "
+                  "SLUICE_LLM_KEY, or ..._FILE)",
+        .not_taken = "if it does not know response_format or json_schema, try --llm-format "
+                     "json_object or text; a parameter it does not know can be left out "
+                     "(--llm-temperature -1, --llm-max-tokens-member)"};
     struct span found[2];
-    if (http_read_failure(http, call))
+    if (http_read_failure(http, &cures, call))
         return;
     if (!json_members_find(buf_span(&http->reply), names, 2, found)) {
         fail(call, CALL_FAILED, ERR_FAILED, REASON_NONE, "%s: the reply is no JSON object",

@@ -9,8 +9,15 @@
  * about this post or about the settings. */
 void openai_read_reply(const struct http_call *http, struct call *call);
 
+/* What a user can do, as errors name it. */
+struct reply_cures {
+    const char *denied;    /* 401, 403 */
+    const char *not_taken; /* the first question is refused */
+};
+
 /* The outcome of a call that brought no usable reply, the same for every provider on HTTP: false
  * when there is a reply with a 2xx status, which the provider reads itself. */
-bool http_read_failure(const struct http_call *http, struct call *call);
+bool http_read_failure(const struct http_call *http, const struct reply_cures *cures,
+                       struct call *call);
 
 #endif

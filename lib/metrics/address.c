@@ -30,23 +30,39 @@ static bool parse_port(const char *digits, uint16_t *ret)
     return v <= UINT16_MAX;
 }
 
-enum status address_parse(const char *text, struct address *ret, struct error *err)
+/* Takes it apart: the host, or the loopback when none is given. */
+static enum status split(const char *text, char host[HOST_MAX], uint16_t *ret_port,
+                         struct error *err)
 {
-    char host[HOST_MAX] = "127.0.0.1";
     const char *colon = strrchr(text, ':');
-    if (colon == NULL || !parse_port(colon + 1, &ret->port))
+    if (colon == NULL || !parse_port(colon + 1, ret_port))
         return malformed(text, err);
     struct span name = span_make(text, (size_t)(colon - text));
     if (name.n >= 2 && name.p[0] == '[' && name.p[name.n - 1] == ']')
         name = span_make(name.p + 1, name.n - 2);
-    if (name.n >= sizeof host)
+    if (name.n >= HOST_MAX)
         return malformed(text, err);
-    if (name.n > 0) {
-        memcpy(host, name.p, name.n);
-        host[name.n] = '\0';
-    }
+    if (name.n == 0)
+        name = SPAN_LIT("127.0.0.1");
+    memcpy(host, name.p, name.n);
+    host[name.n] = '\0';
+    return ST_OK;
+}
+
+enum status address_check(const char *text, struct error *err)
+{
+    char host[HOST_MAX];
+    uint16_t port;
+    return split(text, host, &port, err);
+}
+
+enum status address_parse(const char *text, struct address *ret, struct error *err)
+{
+    char host[HOST_MAX];
+    if (split(text, host, &ret->port, err) != ST_OK)
+        return ST_FATAL;
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *found = NULL;
-    int rc = getaddrinfo(host, colon + 1, &hints, &found);
+    int rc = getaddrinfo(host, strrchr(text, ':') + 1, &hints, &found);
     if (rc != 0)
         return error_set(err, ST_FATAL, ERR_CONFIG, "address '%s': %s", text, gai_strerror(rc));
     memcpy(&ret->sa, found->ai_addr, found->ai_addrlen);

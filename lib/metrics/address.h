@@ -14,6 +14,9 @@ struct address {
     uint16_t port;
 };
 
+/* Whether it has that form; looks nothing up. */
+enum status address_check(const char *text, struct error *err) MUST_CHECK;
+
 /* Looks names up. ERR_CONFIG names the text and what is accepted. */
 enum status address_parse(const char *text, struct address *ret, struct error *err) MUST_CHECK;
 

@@ -6,7 +6,7 @@
 #include "lib/config/option.h"
 
 struct stage_options {
-    const char *raw_topic, *enhanced_topic, *dead_topic, *answers_topic, *positions_topic;
+    const char *raw_topic, *enhanced_topic, *dead_topic, *answers_topic;
     const char *instance;  /* NULL: host name and the lowest free number */
     const char *state_dir; /* NULL: see state_dir_path() */
     const char *http;      /* NULL: no server; "on": the stage's own port on 127.0.0.1 */

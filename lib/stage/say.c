@@ -51,8 +51,7 @@ enum status say_flush(struct say *say, struct error *err)
     pthread_mutex_unlock(&stdout_lock);
     buf_reset(&say->text, KEEP_BYTES);
     if (rc != 0)
-        return error_set(err, ST_FATAL, ERR_IO,
-                         "standard output: %s; with --quiet nothing is written there",
-                         strerror(rc));
+        return error_set(err, ST_FATAL, ERR_IO, "standard output: %s%s", strerror(rc),
+                         say->only_loud ? "; with --quiet nothing is written there" : "");
     return ST_OK;
 }

@@ -4,11 +4,14 @@
 #ifndef SLUICE_STAGE_SAY_H
 #define SLUICE_STAGE_SAY_H
 
+#include <stdbool.h>
+
 #include "lib/base/buf.h"
 #include "lib/base/error.h"
 
 struct say {
     struct buf text;
+    bool only_loud; /* with --quiet nothing would be written: errors say so */
 };
 
 void say_fini(struct say *say);

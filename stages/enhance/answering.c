@@ -118,7 +118,7 @@ enum status answering_open(const struct answering *how, struct engine **ret, str
     t->prompt = without_break(embedded_prompt_txt);
     t->lock_fd = -1;
     enum status st = ST_OK;
-    if (enrich_may_pay(how->opt, how->chain))
+    if (!how->dry && enrich_may_pay(how->opt, how->chain))
         st = file_path(how, t, err);
     struct engine_config cfg = {
         .opt = how->opt,

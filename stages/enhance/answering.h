@@ -14,6 +14,7 @@ struct answering {
     const char *instance; /* with a Kafka broker */
     const char *cluster;  /* the same: what it is called by itself */
     bool sync_full;
+    bool dry; /* only to look at the settings: no file of answers is made or opened */
 };
 
 /* Caller owns *ret (answering_close). */

@@ -10,6 +10,7 @@ static const struct option rows[] = {
      .arg = "NAME",
      .fallback = "sluice-enhance",
      ROW(group, TEXT),
+     .filled = true,
      .help = "consumer group of enhance; processes of one group share the partitions"},
     {.key = "order",
      .arg = "ORDER",

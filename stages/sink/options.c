@@ -10,6 +10,7 @@ static const struct option rows[] = {
      .arg = "NAME",
      .fallback = "sluice-sink",
      ROW(group, TEXT),
+     .filled = true,
      .help = "consumer group of the sink"},
     {.key = "to",
      .arg = "STORE",

@@ -13,6 +13,7 @@ static enum status lines_open(void *ctx, const char *topic, bool quiet, struct e
 {
     struct text_store *s = ctx;
     s->quiet = quiet;
+    s->say.only_loud = true;
     if (quiet)
         return ST_OK;
     say_text(&s->say, "[SINK] Started listening to '");

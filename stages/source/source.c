@@ -411,6 +411,7 @@ static enum status source_open(struct worker *w, struct error *err)
     const struct stage_env *env = w->env;
     s->setup = env->stage_opt;
     s->opt = s->setup->opt;
+    s->say.only_loud = true;
     outbox_init(&s->box, OUTBOX_ENTRIES);
     headers_init(&s->headers);
     s->more = loop_idle_new(w->loop, pump, s);

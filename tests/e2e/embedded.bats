@@ -64,6 +64,8 @@ P
   values dead_posts --json | jq -r '.headers[] | select(.[0] == "sluice-error-reason")[1]' >reasons
   [ "$(grep -cx source_line reasons)" -eq 4 ]
   values dead_posts | cmp - bad.jsonl
+  "$SLUICE" run --quiet --from bad.jsonl --dead-topic elsewhere 2>table
+  grep -Fq '4  (sluice tap elsewhere --from start --json)' table
 }
 
 @test "dead letters of enhance carry reason, place and the input's bytes" {
@@ -172,26 +174,66 @@ P
   "$SLUICE" topics reset sluice-sink enhanced_posts --to start
   run bash -c "'$SLUICE' sink --drain 2>err | head -1 >/dev/null; exit \${PIPESTATUS[0]}"
   [ "$status" -eq 74 ]
-  grep -q 'standard output' err
+  grep -q 'standard output.*--quiet' err
   "$SLUICE" sink --drain >rest.txt
   grep -Fxq '[SINK] Received Post ID=20000' rest.txt
+}
+
+@test "what cannot be printed is an error, of every command" {
+  "$SLUICE" run --quiet --count 3
+  local words
+  for words in --help 'topics --help' topics verify 'check --offline' config version 'tap raw_posts --from start' 'dlq list'; do
+    run bash -c "'$SLUICE' $words 2>&1 >/dev/full"
+    [ "$status" -eq 74 ] || { echo "$words: $status"; false; }
+    [[ "$output" == *"standard output: No space left on device"* ]]
+    [[ "$output" != *--quiet* ]]
+  done
+  mkfifo nobody # a pipe whose reader has gone
+  run bash -c ": <nobody & exec 4>nobody; wait; '$SLUICE' topics 2>&1 >&4"
+  [ "$status" -eq 74 ]
+  [[ "$output" == *"Broken pipe"* ]]
+}
+
+@test "looking makes no file: one that is missing is named" {
+  local words
+  for words in topics verify 'tap raw_posts' 'dlq list' 'dlq show' 'dlq export' 'dlq redrive' \
+    'topics retain --retention-time 1h' 'topics reset sluice-enhance raw_posts --to start'; do
+    run timeout 20 "$SLUICE" $words --broker sqlite:no/where.db
+    [ "$status" -eq 78 ] || { echo "$words: $status"; false; }
+    [[ "$output" == *"sqlite:no/where.db': there is no such file"* ]]
+    run timeout 20 "$SLUICE" $words
+    [ "$status" -eq 78 ]
+    [[ "$output" == *"sqlite:sluice.db': there is no such file"* ]]
+  done
+  [ -z "$(ls)" ]
+  "$SLUICE" topics make
+  [ -e sluice.db ]
 }
 
 @test "wrong use is answered with 2 or 78 and the name of what is wrong" {
   run "$SLUICE" enhance --no-such-flag
   [ "$status" -eq 2 ]
   [[ "$output" == *no-such-flag* ]]
+  run "$SLUICE" source --positions-topic feeds # was accepted, and did nothing
+  [ "$status" -eq 2 ]
   run "$SLUICE" nonsense
   [ "$status" -eq 2 ]
   run env SLUICE_WORKERS=many "$SLUICE" enhance
   [ "$status" -eq 78 ]
   [[ "$output" == *SLUICE_WORKERS* ]]
+  local name
+  for name in group sink-group raw-topic enhanced-topic dead-topic; do
+    run "$SLUICE" run "--$name" ''
+    [ "$status" -eq 78 ]
+    [[ "$output" == *"$name"*"not empty"* ]]
+  done
   run "$SLUICE" run --broker carrier-pigeon:coop
   [ "$status" -eq 78 ]
   echo "not a database" >bad.db
   run "$SLUICE" run --broker sqlite:bad.db
   [ "$status" -eq 78 ]
   [[ "$output" == *bad.db* ]]
+  "$SLUICE" topics make >/dev/null
   run "$SLUICE" tap no_such_topic
   [ "$status" -eq 78 ]
   [[ "$output" == *no_such_topic* ]]
@@ -209,6 +251,25 @@ P
   "$SLUICE" topics reset sluice-enhance raw_posts --to -2
   "$SLUICE" enhance --drain
   [ "$(values enhanced_posts | wc -l)" -eq 12 ]
+}
+
+@test "reset says what is done again, what is skipped, and that an offset does not exist" {
+  posts 1 10 | "$SLUICE" source --from - --quiet --partitions 1
+  "$SLUICE" topics reset sluice-enhance raw_posts --to 4 >out # it has no position yet
+  grep -q 'no position; up to 4 record(s) before THEN are not processed' out
+  run ! grep -Eq 'repeat|skipped' out
+  "$SLUICE" enhance --drain
+  "$SLUICE" topics reset sluice-enhance raw_posts --to 7 >out
+  grep -q 'up to 3 record(s), are processed again: their outputs will repeat' out
+  run ! grep -Eq 'skipped|no position' out
+  "$SLUICE" topics reset sluice-enhance raw_posts --to 999999 >out
+  grep -Eq '^raw_posts/0 +7 +10  the end: there is no such offset yet$' out
+  grep -q 'up to 3 record(s), are skipped: this group will never process them' out
+  run ! grep -Eq 'repeat|no position' out
+  "$SLUICE" topics reset sluice-enhance raw_posts --to end >out # where it is
+  run ! grep -Eq 'repeat|skipped|no position|no such' out
+  "$SLUICE" enhance --drain
+  [ "$(values enhanced_posts | ids | paste -sd,)" = 5,6,7,8,9,10 ]
 }
 
 @test "a group without a position does not start over when outputs exist" {
@@ -268,6 +329,31 @@ P
   [[ "$output" == *"enricher mock"* ]]
   run "$SLUICE" check --dead-topic raw_posts --offline
   [ "$status" -eq 78 ]
+}
+
+@test "check --offline reads the options of broker, http and enricher, and starts and writes nothing" {
+  refused() { # WORDS FLAG...
+    run timeout 20 "$SLUICE" check --offline "${@:2}"
+    [ "$status" -eq 78 ] || { echo "$*: $status $output"; return 1; }
+    [[ "$output" == *"$1"* ]] || { echo "$*: $output"; return 1; }
+  }
+  refused 'unknown kind' --broker carrier-pigeon:coop
+  refused 'path of the file is missing' --broker sqlite:
+  refused 'servers are missing' --broker kafka://
+  refused no.such.property --broker kafka://127.0.0.1:1 -X no.such.property=1
+  refused '--http' --http 127.0.0.1
+  refused http-url --enricher http --http-url ftp://127.0.0.1/
+  refused no-such.csv --enricher lookup --lookup-file no-such.csv
+  echo '{"type":' >schema.json
+  refused schema --enricher openai --llm-url http://127.0.0.1:1/v1 --llm-schema schema.json
+  rm schema.json
+  # what is right passes although nothing answers there
+  run -0 timeout 20 "$SLUICE" check --offline --broker kafka://127.0.0.1:1 -X linger.ms=1 --http on \
+    --enricher openai --llm-url http://127.0.0.1:1/v1 --budget-day 1 --llm-price gpt-4o-mini=1/1
+  [[ "$output" == *"nothing was asked"* ]]
+  run -0 "$SLUICE" check --offline --enricher exec --exec-command 'touch started; cat'
+  [[ "$output" == *"start its program"* ]]
+  [ -z "$(ls -A)" ]
 }
 
 @test "config shows each value with its origin, and the file it prints can be read back" {

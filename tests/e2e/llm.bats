@@ -96,6 +96,9 @@ enrich() {
   llm --api-key right --models other
   run -77 "$SLUICE" check --enricher openai --llm-url "$LLM"
   grep -q "is the key right" <<<"$output"
+  run -77 "$SLUICE" check --enricher http --http-url "${LLM%/v1}/lookup/{{id}}"
+  grep -q "SLUICE_HTTP_HEADER_FILE" <<<"$output"
+  run ! grep -Eq "LLM_KEY|model" <<<"$output"
   export SLUICE_LLM_KEY=right
   run -78 "$SLUICE" check --enricher openai --llm-url "$LLM"
   grep -q "llm-model right" <<<"$output"

@@ -137,9 +137,9 @@ static void send_create(rd_kafka_t *rk, rd_kafka_AdminOptions_t *opt, rd_kafka_q
         rd_kafka_NewTopic_set_config(nt, "cleanup.policy", "compact");
     else if (t->opt->retention_ms > 0 || t->opt->retention_bytes > 0)
         rd_kafka_NewTopic_set_config(nt, "cleanup.policy", "delete");
-    if (t->kind == TOPIC_PLAIN && t->opt->retention_ms > 0)
+    if (t->kind != TOPIC_COMPACTED && t->opt->retention_ms > 0)
         set_number(nt, "retention.ms", t->opt->retention_ms);
-    if (t->kind == TOPIC_PLAIN && t->opt->retention_bytes > 0)
+    if (t->kind != TOPIC_COMPACTED && t->opt->retention_bytes > 0)
         set_number(nt, "retention.bytes", t->opt->retention_bytes);
     rd_kafka_AdminOptions_set_operation_timeout(opt, 5000, NULL, 0);
     rd_kafka_CreateTopics(rk, &nt, 1, opt, queue);

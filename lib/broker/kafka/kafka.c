@@ -27,10 +27,9 @@ struct ask_cluster {
     char *id;
 };
 
-static enum status open_broker(void *ctx, const struct broker_options *opt, const char *rest,
-                               struct error *err)
+static enum status read_options(struct kafka *kafka, const struct broker_options *opt,
+                                const char *rest, struct error *err)
 {
-    struct kafka *kafka = ctx;
     while (*rest == '/')
         rest++;
     if (*rest == '\0')
@@ -39,9 +38,25 @@ static enum status open_broker(void *ctx, const struct broker_options *opt, cons
     kafka->opt = opt;
     kafka->servers = mem_strdup(rest);
     kafka->timeout_ms = opt->timeout_ms;
+    return kafka_conf_check(kafka, err);
+}
+
+static enum status check_options(const struct broker_options *opt, const char *rest,
+                                 struct error *err)
+{
+    struct kafka kafka = {0};
+    enum status st = read_options(&kafka, opt, rest, err);
+    mem_free(kafka.servers);
+    return st;
+}
+
+static enum status open_broker(void *ctx, const struct broker_options *opt, const char *rest,
+                               struct error *err)
+{
+    struct kafka *kafka = ctx;
     pthread_mutex_init(&kafka->lock, NULL);
     kafka->lock_made = true;
-    enum status st = kafka_conf_check(kafka, err);
+    enum status st = read_options(kafka, opt, rest, err);
     return st == ST_OK ? kafka_retry(kafka, try_metadata, kafka, err) : st;
 }
 
@@ -104,6 +119,7 @@ const struct broker_ops kafka_broker_ops = {
     .writer_size = sizeof(struct kafka_writer),
     .open = open_broker,
     .close = close_broker,
+    .check = check_options,
     .partitions = kafka_partitions,
     .topic_ensure = kafka_topic_ensure,
     .topic_keeps = kafka_topic_keeps,

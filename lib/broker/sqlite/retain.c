@@ -1,5 +1,6 @@
 /* Retention: the oldest records of a partition go when they are too old, or when the partition is
- * too large, and when every known group has read them. Compacted topics are left alone.
+ * too large, and when every known group has read them. Of an input topic there must be a group: its
+ * posts would be lost before anybody has come to read them. Compacted topics are left alone.
  *
  * Each record is added up once (`partitions.bytes` is the size of those below `counted`) and
  * subtracted once, so that knowing the size costs no scan of the partition. Records go in slices,
@@ -20,7 +21,7 @@ struct retention {
     const struct broker_options *opt;
     const char *topic;
     int32_t partition;
-    bool force;
+    bool force, input;
     int64_t start, counted, bytes, limit; /* as the slice found them */
 };
 
@@ -62,8 +63,10 @@ static enum status look(struct retention *r, struct error *err)
         r->start = sqlite3_column_int64(stmt, 0);
         r->counted = sqlite3_column_int64(stmt, 1);
         r->bytes = sqlite3_column_int64(stmt, 2);
-        bool free = r->force || sqlite3_column_type(stmt, 3) == SQLITE_NULL;
-        r->limit = free ? INT64_MAX : sqlite3_column_int64(stmt, 3);
+        bool unread = sqlite3_column_type(stmt, 3) == SQLITE_NULL; /* by any group */
+        r->limit = unread ? r->start : sqlite3_column_int64(stmt, 3);
+        if (r->force || (unread && !r->input))
+            r->limit = INT64_MAX;
     }
     sqlite3_finalize(stmt);
     return st;
@@ -130,7 +133,8 @@ static enum status retain_partition(struct retention *r, int64_t *deleted, struc
     return st;
 }
 
-/* All partitions of plain topics, read first: nothing may be changed under a running query. */
+/* All partitions of plain and input topics, read first: nothing may be changed under a running
+ * query. */
 static enum status list_partitions(struct db *db, struct retention **ret, size_t *ret_count,
                                    struct error *err)
 {
@@ -139,13 +143,15 @@ static enum status list_partitions(struct db *db, struct retention **ret, size_t
     size_t n = 0;
     bool row = false;
     enum status st = db_prepare(db, &stmt, err,
-                                "SELECT topic, partition FROM partitions WHERE topic IN"
-                                " (SELECT topic FROM topics WHERE kind = 'plain')");
+                                "SELECT p.topic, p.partition, t.kind = 'input' FROM partitions p"
+                                " JOIN topics t ON t.topic = p.topic"
+                                " WHERE t.kind IN ('plain', 'input')");
     while (st == ST_OK && (st = db_step(db, stmt, &row, err)) == ST_OK && row) {
         list = mem_realloc(list, (n + 1) * sizeof *list);
         list[n++] =
             (struct retention){.topic = mem_strdup((const char *)sqlite3_column_text(stmt, 0)),
-                               .partition = sqlite3_column_int(stmt, 1)};
+                               .partition = sqlite3_column_int(stmt, 1),
+                               .input = sqlite3_column_int(stmt, 2) != 0};
     }
     sqlite3_finalize(stmt);
     *ret = list;

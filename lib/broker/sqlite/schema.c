@@ -161,6 +161,22 @@ static enum status make_view(struct db *db, const char *topic, int32_t partition
     return st;
 }
 
+static const char *const kind_names[] = {
+    [TOPIC_PLAIN] = "plain", [TOPIC_INPUT] = "input", [TOPIC_COMPACTED] = "compacted"};
+
+/* A file of an earlier version, or a topic that another pipeline writes and this one reads. */
+static enum status make_input(struct db *db, const char *topic, struct error *err)
+{
+    int64_t plain = 0;
+    enum status st =
+        db_number(db, 0, &plain, err,
+                  "SELECT count(*) FROM topics WHERE topic = %Q AND kind = 'plain'", topic);
+    if (st != ST_OK || plain == 0)
+        return st;
+    return db_exec(db, err, "UPDATE topics SET kind = 'input' WHERE topic = %Q AND kind = 'plain'",
+                   topic);
+}
+
 static enum status add_topic(struct db *db, const char *topic, enum topic_kind kind,
                              int32_t partitions, struct error *err)
 {
@@ -172,7 +188,7 @@ static enum status add_topic(struct db *db, const char *topic, enum topic_kind k
                          "topic '%s': another one differs only by upper and lower case", topic);
     if (st == ST_OK)
         st = db_exec(db, err, "INSERT INTO topics (topic, partitions, kind) VALUES (%Q, %d, %Q)",
-                     topic, (int)partitions, kind == TOPIC_COMPACTED ? "compacted" : "plain");
+                     topic, (int)partitions, kind_names[kind]);
     for (int32_t p = 0; p < partitions && st == ST_OK; p++)
         st = db_exec(db, err,
                      "CREATE TABLE \"%w/%d\" (offset INTEGER PRIMARY KEY, timestamp INTEGER,"
@@ -204,6 +220,8 @@ enum status schema_make_topic(struct db *db, const char *topic, enum topic_kind 
     if (st == ST_OK && !sqlite3_get_autocommit(db->conn))
         st = db_commit(db, err);
     db_rollback(db);
+    if (st == ST_OK && !made && kind == TOPIC_INPUT)
+        st = make_input(db, topic, err);
     if (st == ST_OK)
         *ret_made = made;
     return st;

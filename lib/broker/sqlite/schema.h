@@ -4,7 +4,8 @@
  *                    headers (see headers.h), value. A table of its own, because then records
  *                    are appended at the right edge of its tree
  *     raw_posts      a view of all partitions with key and value as text
- *     topics         id, topic, partitions, kind
+ *     topics         id, topic, partitions, kind: plain, input (retention waits for a group),
+ *                    compacted
  *     partitions     start: the first offset kept, so that none is used twice;
  *                    counted, bytes: retention has added up the records below `counted`
  *     groups         epoch: goes up with each assignment

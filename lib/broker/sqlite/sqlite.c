@@ -14,13 +14,22 @@ enum status sqlite_connect(struct sqlite_broker *broker, struct db *db, enum db_
                    broker->opt->timeout_ms, err);
 }
 
+static enum status check_options(const struct broker_options *opt, const char *rest,
+                                 struct error *err)
+{
+    UNUSED(opt);
+    if (*rest == '\0')
+        return error_set(err, ST_FATAL, ERR_CONFIG,
+                         "broker 'sqlite:': the path of the file is missing");
+    return ST_OK;
+}
+
 static enum status open_broker(void *ctx, const struct broker_options *opt, const char *rest,
                                struct error *err)
 {
     struct sqlite_broker *broker = ctx;
-    if (*rest == '\0')
-        return error_set(err, ST_FATAL, ERR_CONFIG,
-                         "broker 'sqlite:': the path of the file is missing");
+    if (check_options(opt, rest, err) != ST_OK)
+        return ST_FATAL;
     broker->opt = opt;
     broker->path = mem_strdup(rest);
     pthread_mutex_init(&broker->lock, NULL);
@@ -275,6 +284,7 @@ const struct broker_ops sqlite_broker_ops = {
     .writer_size = sizeof(struct sqlite_writer),
     .open = open_broker,
     .close = close_broker,
+    .check = check_options,
     .partitions = partitions,
     .topic_ensure = topic_ensure,
     .topics = topics,
