@@ -106,7 +106,10 @@ static enum status ensure(struct budget *b, int scope, int64_t nano, struct erro
     }
     if (st == ST_AGAIN && !s->told_spent) {
         s->told_spent = true;
-        say(b, scope, used, "too little is left for the next question");
+        say(b, scope, used,
+            scope == RUN ? "too little is left for the next question of this run; under "
+                           "--budget-action pause posts wait for a new start with more"
+                         : "too little is left for the next question");
     }
     return st;
 }

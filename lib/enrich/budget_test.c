@@ -118,8 +118,9 @@ static void the_warning_names_the_amount_that_makes_the_80_percent(void **state)
                                   "($0.0400 of $0.0500)");
     budget_settle(b, &hold, CENT / 2, noon_ms);
     assert_int_equal(budget_reserve(b, 2 * CENT, noon_ms, &hold, &wait_ms, &err), ST_AGAIN);
-    assert_string_equal(p->words, "budget-run: too little is left for the next question "
-                                  "($0.0350 of $0.0500)");
+    assert_string_equal(p->words, "budget-run: too little is left for the next question of "
+                                  "this run; under --budget-action pause posts wait for a "
+                                  "new start with more ($0.0350 of $0.0500)");
     budget_close(b);
 }
 

@@ -215,7 +215,8 @@ static const struct option rows[] = {
      .fallback = "pause",
      ROW(budget.action, WORD),
      .words = budget_actions,
-     .help = "when it is spent: wait for the next hour or day; let posts pass with a null "
+     .help = "when it is spent: wait for the next hour or day, or after --budget-run for a new "
+             "start; let posts pass with a null "
              "enrichment; use the next endpoint; make dead letters"},
 
     {.key = "answers",
