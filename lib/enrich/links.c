@@ -305,6 +305,21 @@ static enum status open_link(const struct engine *e, struct link *link, struct e
 
 /* --- the chain --- */
 
+/* What is not understood must not mean "ask about every post", which costs money. */
+static enum status check_members(const json_t *object, const char *name, struct error *err)
+{
+    const json_t *when = json_object_get(object, "when");
+    const json_t *optional = json_object_get(object, "optional");
+    if (when != NULL && !json_is_string(when))
+        return error_set(err, ST_FATAL, ERR_CONFIG,
+                         "enrichers: %s: 'when' is a text such as \"/lang == en\"", name);
+    if (optional != NULL && !json_is_boolean(optional))
+        return error_set(err, ST_FATAL, ERR_CONFIG,
+                         "enrichers: %s: 'optional' is true or false, without quotation marks",
+                         name);
+    return ST_OK;
+}
+
 static enum status read_link(struct engine *e, struct link *link, const json_t *object,
                              struct error *err)
 {
@@ -322,7 +337,9 @@ static enum status read_link(struct engine *e, struct link *link, const json_t *
     link->optional = json_is_true(json_object_get(object, "optional"));
     if (kind == NULL)
         return error_set(err, ST_FATAL, ERR_CONFIG, "enrichers: %s needs a kind", name);
-    enum status st = find_kind(kind, &link->opt.kind, err, name);
+    enum status st = check_members(object, name, err);
+    if (st == ST_OK)
+        st = find_kind(kind, &link->opt.kind, err, name);
     json_object_foreach((json_t *)object, key, value)
     {
         if (st == ST_OK)

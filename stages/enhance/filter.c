@@ -108,6 +108,8 @@ static bool take(struct filter *f)
 static void put_refused(struct filter *f, const struct line *line)
 {
     const struct error *why = line->step.ask.err;
+    if (why->reason == REASON_NONE)
+        return; /* no fault of the line: it ends all */
     f->refused++;
     if (f->cfg->dead == NULL) {
         fprintf(stderr, "line %lld: %s: %s\n", (long long)line->number, reason_word(why->reason),

@@ -74,8 +74,8 @@ static void refuse(struct source *s, struct span line, const struct error *err)
     char why[sizeof err->text + 64];
     snprintf(why, sizeof why, "line %lld: %s: %s", (long long)s->line, reason_word(err->reason),
              err->text);
-    log_line(LOG_WARN, "source", "%s is not a post and becomes a dead letter: %s", s->opt->from,
-             why);
+    log_line(LOG_WARN, "source", "a line of %s is not a post and becomes a dead letter: %s",
+             s->opt->from, why);
     outbox_add(
         &s->box,
         &(struct entry){.value = line, .line = s->line, .reason = REASON_source_line, .why = why});

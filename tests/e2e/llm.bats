@@ -369,6 +369,20 @@ YAML
   [ "$(jq -c '.enrichment | has("gone")' out.jsonl | sort -u)" = false ]
 }
 
+@test "a condition that is none is refused, since every post would be asked about" {
+  for member in 'when: 3' 'optional: "yes"' 'when: {a: b}'; do
+    echo "enrichers: [{name: mood, kind: mock, $member}]" >chain.yaml
+    run -78 "$SLUICE" enrich --config chain.yaml <<<""
+    grep -q "enrichers: mood: '${member%%:*}' is" <<<"$output"
+  done
+}
+
+@test "a program that cannot be run ends the filter with one line about it" {
+  run -78 --separate-stderr "$SLUICE" enrich --enricher exec --exec-command /no/such/program <<<'{"id":1,"text":"a"}'
+  [ -z "$output" ]
+  run ! grep -q "none:" <<<"$stderr"
+}
+
 @test "tokens a minute are kept: no server that enforces the limit refuses" {
   llm --delay 5 --tokens-per-minute 40000
   posts 1 400 >posts.jsonl
