@@ -218,7 +218,6 @@ class World:
                         SLUICE_ENHANCED_TOPIC=self.enhanced, SLUICE_DEAD_TOPIC=self.dead,
                         SLUICE_GROUP=self.group, SLUICE_SINK_GROUP=self.sink_group,
                         SLUICE_ANSWERS_TOPIC=f"answers-{mark}",
-                        SLUICE_POSITIONS_TOPIC=f"positions-{mark}",
                         SLUICE_SESSION_TIMEOUT=f"{SESSION_S}s", SLUICE_QUIET="true",
                         SLUICE_STATE_DIR=self.dir + "/state", SLUICE_PARTITIONS="4",
                         LC_ALL="C.UTF-8")

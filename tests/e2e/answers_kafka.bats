@@ -179,7 +179,9 @@ copy_of() { # INSTANCE
   run -75 enhance --instance one --drain
   grep -q "another process of instance 'one'" <<<"$output"
   again 3
-  SLUICE_ANSWERS_TOPIC=$SLUICE_DEAD_TOPIC enhance --drain --instance two 2>two.log
+  plain=${SLUICE_RAW_TOPIC}.plain
+  SLUICE_RAW_TOPIC=$plain "$SLUICE" topics make
+  SLUICE_ANSWERS_TOPIC=$plain enhance --drain --instance two 2>two.log
   grep -q "deletes old records" two.log
 }
 

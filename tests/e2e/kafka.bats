@@ -18,7 +18,7 @@ committed() {
 
 @test "kafka: run prints the lines of source and sink in order" {
   kafka_setup
-  run "$SLUICE" run
+  run "$SLUICE" run --partitions 1
   [ "$status" -eq 0 ]
   grep -F "[SINK] Received Post ID=" <<<"$output" | head -3 >got
   printf '[SINK] Received Post ID=%s\n' 1 2 3 | cmp - got
