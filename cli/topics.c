@@ -105,6 +105,14 @@ static enum status list_topic(struct broker *broker, const char *topic, int32_t 
     return st;
 }
 
+/* Deleted by somebody since its name was read. */
+static bool has_gone(struct broker *broker, const char *topic)
+{
+    int32_t count = -1;
+    struct error ignored;
+    return broker_partitions(broker, topic, &count, &ignored) == ST_OK && count == 0;
+}
+
 static void add_group(void *arg, const char *group, int members)
 {
     add_name(arg, group, members);
@@ -118,8 +126,13 @@ static enum status list(struct broker *broker, struct error *err)
         st = broker_groups(broker, add_group, &groups, err);
     if (st == ST_OK)
         printf("%-24s %10s %14s\n", "TOPIC", "PARTITIONS", "RECORDS");
-    for (size_t i = 0; st == ST_OK && i < topics.n; i++)
+    for (size_t i = 0; st == ST_OK && i < topics.n; i++) {
+        if (has_gone(broker, topics.items[i]))
+            continue;
         st = list_topic(broker, topics.items[i], topics.numbers[i], &groups, err);
+        if (st != ST_OK && has_gone(broker, topics.items[i]))
+            st = ST_OK;
+    }
     names_fini(&topics);
     names_fini(&groups);
     return st;
