@@ -2,17 +2,12 @@
 #include "cli/look.h"
 
 #include <errno.h>
-#include <string.h>
 #include <unistd.h>
 
 const char *look_missing_file(const struct broker_options *opt)
 {
-    static const char scheme[] = "sqlite:";
-    const char *url = opt->url != NULL         ? opt->url
-                      : opt->bootstrap != NULL ? ""
-                                               : "sqlite:sluice.db";
-    const char *path = url + sizeof scheme - 1;
-    if (strncmp(url, scheme, sizeof scheme - 1) != 0 || *path == '\0' || access(path, F_OK) == 0)
+    const char *path = broker_file(opt);
+    if (path == NULL || *path == '\0' || access(path, F_OK) == 0)
         return NULL;
     return errno == ENOENT || errno == ENOTDIR ? path : NULL;
 }

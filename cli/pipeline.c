@@ -119,10 +119,10 @@ enum status pipeline_make_topics(struct app *app, struct broker *broker, unsigne
 
 /* One for all stages in one process, so that posts come out as they went in; on Kafka, where others
  * will join, the usual number. 0: the broker's option. */
-static int32_t partitions_of(const struct pipeline *p, bool single)
+static int32_t partitions_of(const struct app *app, bool single)
 {
-    bool embedded = strncmp(broker_name(p->broker), "sqlite:", 7) == 0;
-    return single && embedded && !config_is_set(p->app->cfg, "partitions") ? 1 : 0;
+    bool embedded = broker_file(app->broker) != NULL;
+    return single && embedded && !config_is_set(app->cfg, "partitions") ? 1 : 0;
 }
 
 enum status pipeline_open(struct pipeline *p, struct app *app, const char *name, int port,
@@ -149,7 +149,7 @@ enum status pipeline_open(struct pipeline *p, struct app *app, const char *name,
     if (st == ST_OK)
         st = instance_open(&p->instance, name, app->stage, err);
     if (st == ST_OK)
-        st = pipeline_make_topics(app, p->broker, topics, partitions_of(p, single), err);
+        st = pipeline_make_topics(app, p->broker, topics, partitions_of(app, single), err);
     return st;
 }
 

@@ -53,6 +53,17 @@ static enum status find_ops(const char *url, const struct broker_ops **ret, cons
                      "broker '%s': unknown kind; use sqlite:PATH or kafka://HOST:PORT,…", url);
 }
 
+const char *broker_file(const struct broker_options *opt)
+{
+    char *owned;
+    const char *url = effective_url(opt, &owned), *path;
+    const struct broker_ops *ops;
+    bool embedded =
+        owned == NULL && find_ops(url, &ops, &path, NULL) == ST_OK && ops == &sqlite_broker_ops;
+    mem_free(owned);
+    return embedded ? path : NULL;
+}
+
 enum status broker_check(const struct broker_options *opt, struct error *err)
 {
     char *owned;

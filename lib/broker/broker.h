@@ -109,6 +109,10 @@ enum status broker_open(const struct broker_options *opt, struct broker **ret,
  * no file. Any thread. */
 enum status broker_check(const struct broker_options *opt, struct error *err) MUST_CHECK;
 
+/* The path of the embedded broker's file, there or not; NULL: another broker. Borrowed from opt.
+ * Any thread. */
+const char *broker_file(const struct broker_options *opt);
+
 void broker_close(struct broker *broker); /* after all its readers and writers; NULL is accepted */
 
 /* Versions of the libraries behind the brokers, a line each. */
