@@ -103,14 +103,13 @@ static enum status open_desks(struct sluice *s, struct error *err)
     s->desks = mem_array((size_t)stage->workers, sizeof *s->desks);
     enum status st = ST_OK;
     for (int i = 0; i < (int)stage->workers && st == ST_OK; i++) {
-        struct desk_config cfg = {
-            .engine = keeper_engine(s->keeper),
-            .limits = {.max_bytes = (size_t)stage->max_bytes, .max_depth = (int)stage->max_depth},
-            .window = (size_t)opt->window_posts,
-            .number = i,
-            .check = check,
-            .arg = s,
-            .patience_ms = broker->timeout_ms};
+        struct desk_config cfg = {.engine = keeper_engine(s->keeper),
+                                  .limits = stage_post_limits(stage),
+                                  .window = (size_t)opt->window_posts,
+                                  .number = i,
+                                  .check = check,
+                                  .arg = s,
+                                  .patience_ms = broker->timeout_ms};
         st = desk_open(&cfg, &s->desks[i], err);
         s->desk_count += st == ST_OK;
     }

@@ -33,8 +33,7 @@ static enum status run(struct app *app, struct error *err)
     struct engine *engine = NULL;
     enum status st = answering_open(&how, &engine, err);
     struct filter_config cfg = {
-        .limits = {.max_bytes = (size_t)app->stage->max_bytes,
-                   .max_depth = (int)app->stage->max_depth},
+        .limits = stage_post_limits(app->stage),
         .engine = engine,
         .dead = dead,
         .from = config_argument_count(app->cfg) > 0 ? config_argument(app->cfg, 0) : "-"};

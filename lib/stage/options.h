@@ -4,6 +4,7 @@
 #define SLUICE_STAGE_OPTIONS_H
 
 #include "lib/config/option.h"
+#include "lib/json/post.h"
 
 struct stage_options {
     const char *raw_topic, *enhanced_topic, *dead_topic, *answers_topic;
@@ -16,5 +17,11 @@ struct stage_options {
     int64_t max_bytes, max_depth; /* of a post */
 };
 extern const struct option_table stage_option_table;
+
+static inline struct post_limits stage_post_limits(const struct stage_options *opt)
+{
+    return (struct post_limits){.max_bytes = (size_t)opt->max_bytes,
+                                .max_depth = (int)opt->max_depth};
+}
 
 #endif

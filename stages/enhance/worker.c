@@ -180,8 +180,7 @@ static enum status enhance_open(struct worker *w, struct error *err)
     struct enhance *e = (struct enhance *)w;
     const struct enhance_setup *setup = w->env->stage_opt;
     e->opt = setup->opt;
-    e->limits = (struct post_limits){.max_bytes = (size_t)w->env->opt->max_bytes,
-                                     .max_depth = (int)w->env->opt->max_depth};
+    e->limits = stage_post_limits(w->env->opt);
     backoff_init(&e->retry, 5, 1000, (uint64_t)clock_mono_ns());
     e->more = loop_idle_new(w->loop, enhance_pump, e);
     e->commit_timer = loop_timer_new(w->loop, on_commit_time, e);

@@ -393,8 +393,7 @@ static void on_failed(void *arg, const struct error *err)
 
 static enum status open_feed(struct source *s, struct error *err)
 {
-    s->limits = (struct post_limits){.max_bytes = (size_t)s->w.env->opt->max_bytes,
-                                     .max_depth = (int)s->w.env->opt->max_depth};
+    s->limits = stage_post_limits(s->w.env->opt);
     struct feed_config cfg = {.opt = s->opt,
                               .loop = s->w.loop,
                               .readable = on_readable,
