@@ -6,10 +6,8 @@
 
 #include <stdio.h>
 
-#include <string.h>
-
 #include "lib/base/clock.h"
-#include "lib/base/mem.h"
+#include "lib/enrich/secret.h"
 #include "stages/enhance/answering.h"
 
 enum { WAIT_EXTRA_MS = 2000, LINE_MAX_BYTES = 300 };
@@ -134,16 +132,6 @@ static enum status try_these(struct app *app, const struct enrich_options *opt, 
     return st;
 }
 
-/* The i-th of a list by commas, to be wiped and freed; NULL: there is no list. */
-static char *key_of(const char *keys, size_t i)
-{
-    if (keys == NULL || keys[0] == '\0')
-        return NULL;
-    for (; i > 0; i--)
-        keys = strchr(keys, ',') + 1;
-    return mem_spandup(span_make(keys, strcspn(keys, ",")));
-}
-
 static enum status try_endpoint(struct app *app, const struct enrich_options *opt, size_t i,
                                 struct error *err)
 {
@@ -151,12 +139,11 @@ static enum status try_endpoint(struct app *app, const struct enrich_options *op
     one.llm.urls = (struct option_list){&opt->llm.urls.items[i], 1};
     if (opt->llm.models.n > 1)
         one.llm.models = (struct option_list){&opt->llm.models.items[i], 1};
-    char *key = key_of(opt->llm.keys, i);
+    bool keys = opt->llm.keys != NULL && opt->llm.keys[0] != '\0';
+    char *key = keys ? secret_item(opt->llm.keys, i) : NULL;
     one.llm.keys = key;
     enum status st = try_these(app, &one, ASK, err);
-    if (key != NULL)
-        explicit_bzero(key, strlen(key));
-    mem_free(key);
+    secret_free(key);
     if (st == ST_OK)
         printf("ok    endpoint %s\n", opt->llm.urls.items[i]);
     else

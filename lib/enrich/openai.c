@@ -123,11 +123,11 @@ static enum status key_of(const struct llm_options *opt, size_t i, char **ret, s
                          "llm-key holds %zu key(s) for %zu llm-url(s): give one for each, by "
                          "commas, - for none",
                          count, opt->urls.n);
-    for (; i > 0; i--)
-        at = strchr(at, ',') + 1;
-    size_t n = strcspn(at, ",");
-    if (n > 0 && !(n == 1 && *at == '-'))
-        *ret = mem_spandup(span_make(at, n));
+    char *key = secret_item(at, i);
+    if (key[0] != '\0' && strcmp(key, "-") != 0)
+        *ret = key;
+    else
+        secret_free(key);
     return ST_OK;
 }
 
@@ -197,9 +197,7 @@ static void openai_close(void *ctx)
 {
     struct openai *o = ctx;
     for (int i = 0; i < o->count; i++) {
-        if (o->endpoints[i].key != NULL)
-            explicit_bzero(o->endpoints[i].key, strlen(o->endpoints[i].key));
-        mem_free(o->endpoints[i].key);
+        secret_free(o->endpoints[i].key);
         mem_free(o->endpoints[i].url);
         mem_free(o->endpoints[i].start);
         http_headers_free(o->endpoints[i].headers);

@@ -3,7 +3,23 @@
 
 #include <string.h>
 
+#include "lib/base/mem.h"
+
 enum { WORD_MIN = 6 };
+
+char *secret_item(const char *list, size_t i)
+{
+    for (; i > 0; i--)
+        list = strchr(list, ',') + 1;
+    return mem_spandup(span_make(list, strcspn(list, ",")));
+}
+
+void secret_free(char *secret)
+{
+    if (secret != NULL)
+        explicit_bzero(secret, strlen(secret));
+    mem_free(secret);
+}
 
 void secret_hide(struct span secret, struct buf *text)
 {

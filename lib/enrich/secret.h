@@ -5,6 +5,10 @@
 
 #include "lib/base/buf.h"
 
+/* The i-th (from 0) of a list by commas that has so many. Caller wipes it (secret_free). */
+char *secret_item(const char *list, size_t i);
+void secret_free(char *secret); /* NULL is accepted */
+
 /* Writes stars over the secret wherever it stands in the text. */
 void secret_hide(struct span secret, struct buf *text);
 
