@@ -130,11 +130,10 @@ static struct span cut_line(struct lines *l)
     return line;
 }
 
-size_t lines_allow(struct lines *l, size_t bytes)
+void lines_allow(struct lines *l, size_t bytes)
 {
     if (bytes + 2 > l->limit) /* CR LF among it */
         l->limit = bytes + 2;
-    return l->limit;
 }
 
 enum line_result lines_next(struct lines *l, struct span *ret_line, struct error *err)

@@ -25,8 +25,9 @@ enum line_result {
 /* `path` "-" is standard input. Errors: ERR_IO with the name. Caller owns *ret. */
 enum status lines_open(const char *path, struct loop *loop, void (*readable)(void *arg), void *arg,
                        struct lines **ret, struct error *err) MUST_CHECK;
-/* Lines may have so many bytes, if that is more than LINE_MAX_BYTES. Returns what they may have. */
-size_t lines_allow(struct lines *l, size_t bytes);
+
+/* Lines may have so many bytes, if that is more than LINE_MAX_BYTES. */
+void lines_allow(struct lines *l, size_t bytes);
 enum line_result lines_next(struct lines *l, struct span *ret_line, struct error *err);
 
 /* Back to the first line; false when that is not possible (a pipe). */

@@ -77,6 +77,30 @@ static void a_line_that_is_too_long_is_cut_and_its_rest_skipped(void **state)
     mem_free(text);
 }
 
+static void a_line_may_be_as_long_as_was_allowed_and_no_longer(void **state)
+{
+    (void)state;
+    char path[64];
+    struct error err;
+    struct span s;
+    size_t n = (size_t)LINE_MAX_BYTES + 12345;
+    char *text = mem_alloc(2 * n + 5);
+    memset(text, 'x', 2 * n + 5);
+    memcpy(text + n, "\r\n", 2);
+    struct loop *loop = loop_new();
+    struct lines *l = open_text(loop, text, 2 * n + 5, path);
+    lines_allow(l, n);
+    assert_int_equal(lines_next(l, &s, &err), LINE_READ);
+    assert_int_equal(s.n, n);
+    assert_int_equal(lines_next(l, &s, &err), LINE_TOO_LONG);
+    assert_int_equal(s.n, n + 2);
+    assert_int_equal(lines_next(l, &s, &err), LINE_END);
+    lines_close(l);
+    loop_free(loop);
+    unlink(path);
+    mem_free(text);
+}
+
 static void a_file_that_is_not_there_is_named(void **state)
 {
     (void)state;
@@ -95,6 +119,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lines_end_with_lf_crlf_or_the_file),
         cmocka_unit_test(a_line_that_is_too_long_is_cut_and_its_rest_skipped),
+        cmocka_unit_test(a_line_may_be_as_long_as_was_allowed_and_no_longer),
         cmocka_unit_test(a_file_that_is_not_there_is_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
