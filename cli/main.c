@@ -172,9 +172,12 @@ static int run(const struct command *command, int argc, char **argv)
  */
 static int finish(const char *name, int code)
 {
-    if (fflush(stdout) == 0 && !ferror(stdout))
+    bool failed = ferror(stdout) != 0; /* before; why is not known any more */
+    errno = 0;
+    if (fflush(stdout) == 0 && !failed)
         return code;
-    fprintf(stderr, "sluice %s: standard output: %s\n", name, strerror(errno));
+    fprintf(stderr, "sluice %s: standard output: %s\n", name,
+            errno != 0 ? strerror(errno) : "not all could be written");
     return code == 0 ? exit_code_of(ERR_IO) : code;
 }
 

@@ -8,6 +8,7 @@
 #include "cli/pipeline.h"
 #include "cli/place.h"
 #include "lib/base/mem.h"
+#include "lib/base/point.h"
 
 struct topics_flags {
     const char *to;
@@ -126,6 +127,7 @@ static enum status list(struct broker *broker, struct error *err)
         st = broker_groups(broker, add_group, &groups, err);
     if (st == ST_OK)
         printf("%-24s %10s %14s\n", "TOPIC", "PARTITIONS", "RECORDS");
+    POINT("topics.named", "", -1, (int64_t)topics.n);
     for (size_t i = 0; st == ST_OK && i < topics.n; i++) {
         if (has_gone(broker, topics.items[i]))
             continue;
@@ -261,7 +263,7 @@ static enum status retain(struct app *app, struct broker *broker, struct error *
     if (opt->retention_ms == 0 && opt->retention_bytes == 0)
         return error_set(err, ST_FATAL, ERR_USAGE,
                          "topics retain: say what may go: --retention-time or --retention-bytes");
-    if (strncmp(broker_name(broker), "sqlite:", 7) != 0)
+    if (broker_file(opt) == NULL)
         return error_set(err, ST_FATAL, ERR_USAGE,
                          "topics retain: Kafka deletes by itself, as its topics are set up");
     enum status st = broker_retain(broker, own->force, &deleted, err);

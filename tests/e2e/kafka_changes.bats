@@ -149,3 +149,15 @@ enhance() { start "$SLUICE" enhance -X topic.metadata.refresh.interval.ms=500 "$
   [ "$status" -eq 78 ]
   grep -q "$SLUICE_RAW_TOPIC" log
 }
+
+@test "kafka: a topic that is deleted while topics are listed is left out" {
+  kafka_setup
+  "$SLUICE" topics make
+  SLUICE_FAULT=wait@topics.named start "$SLUICE" topics >list 2>log
+  pid=$!
+  sleep 1
+  admin delete "$SLUICE_RAW_TOPIC"
+  wait "$pid"
+  run ! grep -q "$SLUICE_RAW_TOPIC" list
+  grep -q "^$SLUICE_DEAD_TOPIC " list
+}
