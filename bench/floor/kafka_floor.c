@@ -10,13 +10,14 @@
  * refuses a new transaction of the same id while it writes the markers of the last one, and
  * librdkafka then waits 20 ms. 0 is the plain loop, 5 what is best for it; both are measured.
  * --share I --of N: every N-th partition from the I-th on, for several loops side by side. */
-#include <librdkafka/rdkafka.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+
+#include "bench/floor/bare_kafka.h"
 
 enum { PARTITIONS_MAX = 64, BATCH = 1000, VALUE_MAX = 1 << 20 };
 
@@ -51,19 +52,6 @@ static void on_signal(int sig)
     stop_asked = 1;
 }
 
-static int64_t now_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
-static void die(const char *what, const char *why)
-{
-    fprintf(stderr, "kafka_floor: %s: %s\n", what, why);
-    exit(1);
-}
-
 static void must(const char *what, rd_kafka_error_t *error)
 {
     if (error != NULL)
@@ -71,14 +59,6 @@ static void must(const char *what, rd_kafka_error_t *error)
 }
 
 /* --- clients --- */
-
-/* A property that this librdkafka does not know is left out (fetch.queue.backoff.ms: since 2.2). */
-static void set(rd_kafka_conf_t *conf, const char *name, const char *value)
-{
-    char why[256];
-    if (rd_kafka_conf_set(conf, name, value, why, sizeof why) == RD_KAFKA_CONF_INVALID)
-        die(name, why);
-}
 
 static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *msg, void *opaque)
 {
@@ -90,38 +70,16 @@ static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *msg, void *opa
         fl->acked[msg->partition] = (int64_t)(intptr_t)msg->_private;
 }
 
-static rd_kafka_t *client_new(rd_kafka_type_t type, rd_kafka_conf_t *conf)
-{
-    char why[256];
-    rd_kafka_t *rk = rd_kafka_new(type, conf, why, sizeof why);
-    if (rk == NULL)
-        die("client", why);
-    return rk;
-}
-
 static void consumer_open(struct floor *fl)
 {
-    rd_kafka_conf_t *conf = rd_kafka_conf_new();
-    set(conf, "bootstrap.servers", fl->opt->brokers);
-    set(conf, "group.id", fl->opt->group);
-    set(conf, "auto.offset.reset", "earliest");
-    set(conf, "isolation.level", "read_committed");
-    set(conf, "enable.auto.offset.store", "false");
-    set(conf, "enable.auto.commit", "false");
-    set(conf, "fetch.wait.max.ms", "10");
-    set(conf, "fetch.queue.backoff.ms", "5");
+    rd_kafka_conf_t *conf = consumer_conf(fl->opt->brokers, fl->opt->group);
     set(conf, "queued.min.messages", "200000");
     set(conf, "queued.max.messages.kbytes", "65536");
     fl->consumer = client_new(RD_KAFKA_CONSUMER, conf);
     rd_kafka_poll_set_consumer(fl->consumer);
     fl->queue = rd_kafka_queue_get_consumer(fl->consumer);
-    if (fl->opt->of > 0)
-        return; /* assigned when the partitions are known */
-    rd_kafka_topic_partition_list_t *topics = rd_kafka_topic_partition_list_new(1);
-    rd_kafka_topic_partition_list_add(topics, fl->opt->in, RD_KAFKA_PARTITION_UA);
-    if (rd_kafka_subscribe(fl->consumer, topics) != RD_KAFKA_RESP_ERR_NO_ERROR)
-        die(fl->opt->in, "cannot subscribe");
-    rd_kafka_topic_partition_list_destroy(topics);
+    if (fl->opt->of == 0) /* else assigned when the partitions are known */
+        subscribe(fl->consumer, fl->opt->in);
 }
 
 static void producer_open(struct floor *fl)

@@ -1,13 +1,10 @@
 /* Kafka around the bare loop of llm_floor.c: see llm_broker.h. */
 #include "bench/floor/llm_broker.h"
 
-#include <librdkafka/rdkafka.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <time.h>
-#include <unistd.h>
+
+#include "bench/floor/bare_kafka.h"
 
 enum { PARTITIONS_MAX = 64, LINE = 1 << 16, VALUE_MAX = 1 << 20, TAKE = 256, COMMIT_MS = 1000 };
 
@@ -34,27 +31,6 @@ static struct {
     char value[VALUE_MAX];
 } br;
 
-static void die(const char *what, const char *why)
-{
-    fprintf(stderr, "llm_floor: %s: %s\n", what, why);
-    exit(1);
-}
-
-static int64_t now_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
-/* A property that this librdkafka does not know is left out (fetch.queue.backoff.ms: since 2.2). */
-static void set(rd_kafka_conf_t *conf, const char *name, const char *value)
-{
-    char why[256];
-    if (rd_kafka_conf_set(conf, name, value, why, sizeof why) == RD_KAFKA_CONF_INVALID)
-        die(name, why);
-}
-
 static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *msg, void *opaque)
 {
     uint64_t at = (uint64_t)(uintptr_t)msg->_private;
@@ -66,15 +42,6 @@ static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *msg, void *opa
     line->posts[(uint32_t)at % LINE].delivered = true;
     while (line->begin != line->end && line->posts[line->begin % LINE].delivered)
         line->begin++;
-}
-
-static rd_kafka_t *client_new(rd_kafka_type_t type, rd_kafka_conf_t *conf)
-{
-    char why[256];
-    rd_kafka_t *rk = rd_kafka_new(type, conf, why, sizeof why);
-    if (rk == NULL)
-        die("client", why);
-    return rk;
 }
 
 static int bell(rd_kafka_queue_t *queue)
@@ -89,25 +56,13 @@ static void consumer_open(const char *brokers, const char *in)
 {
     char group[64];
     snprintf(group, sizeof group, "llm-floor-%d", (int)getpid());
-    rd_kafka_conf_t *conf = rd_kafka_conf_new();
-    set(conf, "bootstrap.servers", brokers);
-    set(conf, "group.id", group);
-    set(conf, "auto.offset.reset", "earliest");
-    set(conf, "isolation.level", "read_committed");
-    set(conf, "enable.auto.offset.store", "false");
-    set(conf, "enable.auto.commit", "false");
-    set(conf, "fetch.wait.max.ms", "10");
-    set(conf, "fetch.queue.backoff.ms", "5");
+    rd_kafka_conf_t *conf = consumer_conf(brokers, group);
     set(conf, "queued.min.messages", "20000");
     br.consumer = client_new(RD_KAFKA_CONSUMER, conf);
     rd_kafka_poll_set_consumer(br.consumer);
     br.queue = rd_kafka_queue_get_consumer(br.consumer);
     br.in_fd = bell(br.queue);
-    rd_kafka_topic_partition_list_t *topics = rd_kafka_topic_partition_list_new(1);
-    rd_kafka_topic_partition_list_add(topics, in, RD_KAFKA_PARTITION_UA);
-    if (rd_kafka_subscribe(br.consumer, topics) != RD_KAFKA_RESP_ERR_NO_ERROR)
-        die(in, "cannot subscribe");
-    rd_kafka_topic_partition_list_destroy(topics);
+    subscribe(br.consumer, in);
 }
 
 static void producer_open(const char *brokers, const char *out)

@@ -13,53 +13,26 @@
  *               [--brokers HOST:PORT --in TOPIC --out TOPIC] [--OPTION N ...]
  *
  * Prints one line of JSON. CPU is user and system time of this process. */
-#include <arpa/inet.h>
-#include <curl/curl.h>
-#include <errno.h>
 #include <jansson.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <stdbool.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "bench/floor/llm_broker.h"
-#include "schema_json.h"
-#include "system_txt.h"
+#include "bench/floor/bare.h"
+#include "bench/floor/llm_floor.h"
+#include "bench/floor/llm_question.h"
 
-enum { EVENTS = 256, QUESTION_MAX = 8192, ANSWER_MAX = 65536, MULTIS_MAX = 4096 };
-enum { SOCKETS_MAX = 65536, LOOK_US = 10000 };
-
-struct options {
-    const char *url, *brokers, *in, *out;
-    long calls, in_flight;
-    long raw;        /* 1: no libcurl; 2: its connections (CURLOPT_CONNECT_ONLY), our HTTP */
-    long parse;      /* 0: the content is not looked for */
-    long multis;     /* multi handles that share the calls */
-    long handles;    /* 0: an easy handle is used again; 1: reset and set up anew; 2: a new one */
-    long perform;    /* 1: curl_multi_poll and curl_multi_perform instead of epoll */
-    long timeout_ms; /* of a call; 0: none */
-    long max_connects, buffer, nodelay, nosignal, ipv4, http11, dns_cache_s, max_age_s, keepalive;
-    long no_expect, head;
-    long curlu; /* the URL is parsed once (CURLOPT_CURLU) */
-    long lazy;  /* sockets between two calls stay in epoll */
-};
-
-static struct options opt = {.calls = 20000,
-                             .in_flight = 512,
-                             .parse = 1,
-                             .multis = 1,
-                             .timeout_ms = 30000,
-                             .nodelay = 1,
-                             .nosignal = 1,
-                             .dns_cache_s = 60};
+struct options opt = {.calls = 20000,
+                      .in_flight = 512,
+                      .parse = 1,
+                      .multis = 1,
+                      .timeout_ms = 30000,
+                      .nodelay = 1,
+                      .nosignal = 1,
+                      .dns_cache_s = 60};
 
 static const struct {
     const char *name;
@@ -94,55 +67,7 @@ static const struct {
     {"--lazy", &opt.lazy},
 };
 
-/* One call at a time. */
-struct slot {
-    CURL *easy;
-    int multi, fd;
-    size_t question_size, answer_size;
-    int64_t begun_us;
-    char *question;
-    char *answer;
-    struct llm_post post;
-};
-
-struct floor {
-    struct slot *slots;
-    CURLM *multis[MULTIS_MAX];
-    int64_t due_us[MULTIS_MAX]; /* of the multi's timer; -1: none */
-    int due_now[MULTIS_MAX], due_now_count;
-    int64_t looked_us; /* at all of due_us */
-    struct watch {
-        unsigned known, wanted; /* events that epoll has, and that libcurl wants */
-        int multi;
-    } watches[SOCKETS_MAX];
-    CURLU *parsed;
-    struct curl_slist *headers;
-    int epoll, running;
-    struct slot **idle; /* with a broker: they wait for posts */
-    long idle_count;
-    struct llm_broker_fds broker;
-    char url[256], prefix[QUESTION_MAX];
-    size_t prefix_size;
-    long begun, ended, failed, connections, warm;
-    int64_t begun_us, ended_us; /* of what is measured */
-    double begun_cpu_us, ended_cpu_us;
-    double *took_ms;
-};
-
-static struct floor fl;
-
-static void die(const char *what, const char *why)
-{
-    fprintf(stderr, "llm_floor: %s: %s\n", what, why);
-    exit(1);
-}
-
-static int64_t now_us(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
-}
+struct floor fl;
 
 static double cpu_us(void)
 {
@@ -161,49 +86,25 @@ static void meter_begin(void)
 
 /* --- questions and answers --- */
 
-/* All of the body but the post's text, made once. */
-static void make_prefix(void)
+void question_make(struct slot *slot, size_t room_before)
 {
-    json_t *schema = json_loadb(embedded_schema_json, embedded_schema_json_size, 0, NULL);
-    json_t *system = json_stringn(embedded_system_txt, embedded_system_txt_size);
-    char *schema_text = json_dumps(schema, JSON_COMPACT);
-    char *system_text = json_dumps(system, JSON_ENCODE_ANY);
-    int n = snprintf(fl.prefix, sizeof fl.prefix,
-                     "{\"model\":\"gpt-4o-mini\",\"temperature\":0,\"max_tokens\":200,"
-                     "\"response_format\":{\"type\":\"json_schema\",\"json_schema\":{\"name\":"
-                     "\"enrichment\",\"strict\":true,\"schema\":%s}},\"messages\":[{\"role\":"
-                     "\"system\",\"content\":%s},{\"role\":\"user\",\"content\":\"Classify this "
-                     "post:\\n\\n",
-                     schema_text, system_text);
-    if (n < 0 || n + 256 > QUESTION_MAX)
-        die("question", "too long");
-    fl.prefix_size = (size_t)n;
-    free(schema_text);
-    free(system_text);
-    json_decref(schema);
-    json_decref(system);
-}
-
-static void question_make(struct slot *slot, size_t room_before)
-{
-    char *p = slot->question + room_before, *rest = p + fl.prefix_size;
-    size_t room = QUESTION_MAX - fl.prefix_size;
-    memcpy(p, fl.prefix, fl.prefix_size);
-    int n = opt.brokers != NULL
-                ? snprintf(rest, room, "%.*s\"}]}", (int)slot->post.text_size, slot->post.text)
-                : snprintf(rest, room,
-                           "post %ld: just had a great coffee and read about trends on a sunny "
-                           "morning\"}]}",
-                           fl.begun);
-    if (n < 0 || (size_t)n >= room)
-        die("post", "too long");
-    slot->question_size = fl.prefix_size + (size_t)n;
+    char made[128];
+    const char *text = slot->post.text;
+    size_t size = slot->post.text_size;
+    if (opt.brokers == NULL) {
+        text = made;
+        size = (size_t)snprintf(made, sizeof made,
+                                "post %ld: just had a great coffee and read about trends on a "
+                                "sunny morning",
+                                fl.begun);
+    }
+    slot->question_size = llm_question_write(slot->question + room_before, text, size);
     slot->answer_size = 0;
     slot->begun_us = now_us();
     fl.begun++;
 }
 
-static void answer_check(struct slot *slot, const char *body, size_t size, bool good)
+void answer_check(struct slot *slot, const char *body, size_t size, bool good)
 {
     if (good && opt.parse != 0) {
         json_t *root = json_loadb(body, size, 0, NULL);
@@ -498,102 +399,6 @@ static void run_curl(void)
     curl_url_cleanup(fl.parsed);
 }
 
-/* --- bare sockets --- */
-
-enum { HEAD_ROOM = 256 };
-
-/* A connection that libcurl has made (names, proxies, TLS) and leaves to us. */
-static int borrowed_connect(struct slot *slot)
-{
-    curl_socket_t fd = -1;
-    slot->easy = curl_easy_init();
-    curl_easy_setopt(slot->easy, CURLOPT_URL, fl.url);
-    curl_easy_setopt(slot->easy, CURLOPT_PROXY, "");
-    curl_easy_setopt(slot->easy, CURLOPT_CONNECT_ONLY, 1L);
-    if (curl_easy_perform(slot->easy) != CURLE_OK ||
-        curl_easy_getinfo(slot->easy, CURLINFO_ACTIVESOCKET, &fd) != CURLE_OK)
-        die(fl.url, "cannot connect");
-    fl.connections++;
-    return fd;
-}
-
-static int raw_connect(const char *url)
-{
-    int on = 1, port = 0, fd = socket(AF_INET, SOCK_STREAM, 0);
-    if (sscanf(url, "http://127.0.0.1:%d/", &port) != 1)
-        die(url, "bare sockets want http://127.0.0.1:PORT/");
-    struct sockaddr_in at = {.sin_family = AF_INET,
-                             .sin_port = htons((uint16_t)port),
-                             .sin_addr = {htonl(INADDR_LOOPBACK)}};
-    if (connect(fd, (struct sockaddr *)&at, sizeof at) < 0)
-        die(url, strerror(errno));
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    fl.connections++;
-    return fd;
-}
-
-/* The head ends where the question begins, so that one send carries both. */
-static void raw_begin(struct slot *slot)
-{
-    char head[HEAD_ROOM];
-    question_make(slot, HEAD_ROOM);
-    int n = snprintf(head, sizeof head,
-                     "POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: "
-                     "application/json\r\nAuthorization: Bearer sk-scripted\r\nContent-Length: "
-                     "%zu\r\n\r\n",
-                     slot->question_size);
-    char *from = slot->question + HEAD_ROOM - n;
-    memcpy(from, head, (size_t)n);
-    size_t size = slot->question_size + (size_t)n, sent = 0;
-    if (opt.raw == 2)
-        curl_easy_send(slot->easy, from, size, &sent);
-    else
-        sent = (size_t)send(slot->fd, from, size, MSG_NOSIGNAL);
-    if (sent != size)
-        die("send", "not all at once");
-}
-
-static void raw_read(struct slot *slot)
-{
-    char *to = slot->answer + slot->answer_size;
-    size_t room = ANSWER_MAX - slot->answer_size, got = 0;
-    if (opt.raw == 2)
-        curl_easy_recv(slot->easy, to, room, &got);
-    else
-        got = (size_t)recv(slot->fd, to, room, MSG_DONTWAIT);
-    if (got == 0 || got > room)
-        die("recv", "nothing there");
-    slot->answer_size += got;
-    slot->answer[slot->answer_size] = 0;
-    char *body = strstr(slot->answer, "\r\n\r\n");
-    char *length = strcasestr(slot->answer, "\r\nContent-Length: ");
-    if (body == NULL || length == NULL || length > body)
-        return;
-    body += 4;
-    size_t size = strtoul(length + 18, NULL, 10);
-    if (slot->answer_size < (size_t)(body - slot->answer) + size)
-        return;
-    answer_check(slot, body, size, strncmp(slot->answer, "HTTP/1.1 200", 12) == 0);
-    if (fl.begun < opt.calls)
-        raw_begin(slot);
-}
-
-static void run_raw(void)
-{
-    struct epoll_event events[EVENTS];
-    for (long i = 0; i < opt.in_flight && fl.begun < opt.calls; i++) {
-        struct epoll_event ev = {.events = EPOLLIN, .data.ptr = &fl.slots[i]};
-        fl.slots[i].fd = opt.raw == 2 ? borrowed_connect(&fl.slots[i]) : raw_connect(opt.url);
-        epoll_ctl(fl.epoll, EPOLL_CTL_ADD, fl.slots[i].fd, &ev);
-        raw_begin(&fl.slots[i]);
-    }
-    while (fl.ended < opt.calls) {
-        int n = epoll_wait(fl.epoll, events, EVENTS, -1);
-        for (int i = 0; i < n; i++)
-            raw_read(events[i].data.ptr);
-    }
-}
-
 /* --- the whole --- */
 
 static void parse(int argc, char **argv)
@@ -654,7 +459,7 @@ int main(int argc, char **argv)
     setrlimit(RLIMIT_NOFILE, &files);
     snprintf(fl.url, sizeof fl.url, "%s/chat/completions", opt.url);
     fl.epoll = epoll_create1(EPOLL_CLOEXEC);
-    make_prefix();
+    llm_question_open();
     slots_make();
     fl.warm = opt.calls > 2 * opt.in_flight ? opt.in_flight : 1;
     opt.raw != 0 ? run_raw() : run_curl();

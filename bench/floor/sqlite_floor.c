@@ -22,6 +22,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "bench/floor/bare.h"
+
 enum { BATCH = 1000, VALUE_MAX = 512, HEADERS_MAX = 128 };
 
 static const char ENRICHMENT[] =
@@ -45,19 +47,6 @@ struct row {
     int key_size, value_size, headers_size;
     int64_t timestamp;
 };
-
-static void die(const char *what, const char *why)
-{
-    fprintf(stderr, "sqlite_floor: %s: %s\n", what, why);
-    _exit(1);
-}
-
-static int64_t now_us(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
-}
 
 /* --- SQLite --- */
 
