@@ -168,11 +168,13 @@ static int run(const struct command *command, int argc, char **argv)
     return exit_code_of(err.kind);
 }
 
-/* What was printed is written out by stdio at the end; only then it is known whether it could be.
- */
+/* What a command prints is written at its end in one piece, if it is not more than this: then the
+ * reason why it cannot be written is still known there. */
+static char output[256 * 1024];
+
 static int finish(const char *name, int code)
 {
-    bool failed = ferror(stdout) != 0; /* before; why is not known any more */
+    bool failed = ferror(stdout) != 0; /* in an earlier piece: why is not known any more */
     errno = 0;
     if (fflush(stdout) == 0 && !failed)
         return code;
@@ -198,6 +200,8 @@ static int unknown_command(const char *name)
 int main(int argc, char **argv)
 {
     signal(SIGPIPE, SIG_IGN); /* a closed pipe is an error of writing, as a full disk is */
+    if (!isatty(STDOUT_FILENO))
+        setvbuf(stdout, output, _IOFBF, sizeof output);
     mem_on_exhausted(exhausted);
     mem_set_up();
     config_allow_tree("enrichers");
