@@ -18,8 +18,8 @@
 #include "lib/base/point.h"
 #include "stages/enhance/worker.h"
 
-enum { TAKE_ROUNDS = 8 }; /* so many polls before outputs get their turn again */
-enum { MANY = 64 };       /* answers since the last commit: the next one may wait for more */
+enum { TAKE_ROUNDS = 8 };        /* so many polls before outputs get their turn again */
+enum { MANY = 64, FLOOD = 192 }; /* answers since the last commit: the next one may wait for more */
 
 void enhance_schedule(struct enhance *e)
 {
@@ -215,8 +215,8 @@ static bool is_due(struct enhance *e)
     if (e->batch_records >= enough || (e->patient && e->answered >= enough) || e->stopping ||
         e->revoking)
         return true;
-    int64_t interval_ns = e->answered >= MANY ? e->busy_interval_ns : e->commit_interval_ns;
-    int64_t left_ns = e->batch_since_ns + interval_ns - clock_mono_ns();
+    int busy = (e->answered >= MANY) + (e->answered >= FLOOD);
+    int64_t left_ns = e->batch_since_ns + e->commit_interval_ns[busy] - clock_mono_ns();
     if (left_ns <= 0)
         return true;
     loop_timer_start(e->commit_timer, (left_ns + 999999) / 1000000);

@@ -8,7 +8,7 @@
 #include "lib/base/mem.h"
 #include "stages/enhance/journal_worker.h"
 
-enum { GAP_MS = 3 };
+enum { GAP_MS = 5 };
 
 static void push(struct append_list *list, struct append *a)
 {

@@ -10,7 +10,7 @@
  * Kafka costs as much CPU as some 20 calls: where there are many, it waits for more of them.
  * Outputs wait for the commit unless --commit-records asks for batches smaller than what comes
  * meanwhile. */
-enum { PAID_GATHER_MS = 10, PAID_BUSY_MS = 30, PAID_AT_ONCE_MS = 5, PATIENT_RECORDS = 256 };
+enum { PATIENT_RECORDS = 256 };
 
 /* --- events --- */
 
@@ -162,17 +162,16 @@ static enum status open_writer(struct enhance *e, struct error *err)
     return writer_open(env->broker, &cfg, &e->writer, err);
 }
 
-/* Calls that are paid for take far longer than a commit, which costs as much as many calls. */
+/* Calls that are paid for take far longer than a commit, which costs as much as twenty of them. */
 static void set_commit_interval(struct enhance *e)
 {
-    int64_t usual_ms = broker_commit_interval_ms(e->w.env->broker), busy_ms = usual_ms;
+    static const int paid_ms[] = {10, 30, 100}, paid_at_once_ms[] = {5, 5, 5};
+    int64_t usual_ms = broker_commit_interval_ms(e->w.env->broker);
     bool said = e->w.env->broker_opt->commit_interval_ms > 0;
-    if (!said && enricher_is_paid(e->enricher)) {
-        busy_ms = usual_ms > 0 ? PAID_BUSY_MS : PAID_AT_ONCE_MS;
-        usual_ms = usual_ms > 0 ? PAID_GATHER_MS : PAID_AT_ONCE_MS;
-    }
-    e->commit_interval_ns = usual_ms * 1000000;
-    e->busy_interval_ns = busy_ms * 1000000;
+    bool paid = !said && enricher_is_paid(e->enricher);
+    const int *paid_for = usual_ms > 0 ? paid_ms : paid_at_once_ms;
+    for (int i = 0; i < 3; i++)
+        e->commit_interval_ns[i] = (paid ? paid_for[i] : usual_ms) * 1000000;
 }
 
 static enum status enhance_open(struct worker *w, struct error *err)

@@ -42,12 +42,12 @@ struct enhance {
     bool revoking;             /* an answer is owed to the reader */
     bool given_up;             /* the time for asks of leaving partitions is over */
     size_t batch_records;
-    size_t answered;        /* since the last commit was handed over */
-    int64_t batch_since_ns; /* its first output was there; 0: none yet */
-    bool patient;           /* outputs wait for the commit before they are sent */
-    int64_t commit_interval_ns, busy_interval_ns;
-    struct backoff retry; /* after aborts */
-    int64_t retry_at_ns;  /* no commit before; 0: at any time */
+    size_t answered;               /* since the last commit was handed over */
+    int64_t batch_since_ns;        /* its first output was there; 0: none yet */
+    bool patient;                  /* outputs wait for the commit before they are sent */
+    int64_t commit_interval_ns[3]; /* as usual; many answers came since the last; a flood of them */
+    struct backoff retry;          /* after aborts */
+    int64_t retry_at_ns;           /* no commit before; 0: at any time */
     struct counter *in, *enhanced, *commits, *aborts, *abandoned;
     struct counter *dead[REASON_COUNT]; /* made at the first letter of that reason */
     struct gauge *in_flight, **lag;
