@@ -27,6 +27,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/mem.h"
 #include "lib/enrich/address.h"
+#include "lib/enrich/curl_memory.h"
 #include "lib/enrich/curl_words.h"
 #include "lib/enrich/http_headers.h"
 #include "lib/enrich/limits.h"
@@ -541,7 +542,7 @@ void transport_cancel(struct transport *t, struct http_call *call)
 struct transport *transport_open(const struct transport_options *opt, struct loop *loop)
 {
     struct transport *t = mem_zalloc(sizeof *t);
-    curl_global_init(CURL_GLOBAL_DEFAULT); /* thread-safe since 7.84 */
+    curl_memory_set_up();
     t->opt = *opt;
     t->loop = loop;
     t->ca_file = mem_strdup(opt->ca_file);
@@ -580,4 +581,5 @@ void transport_close(struct transport *t)
         explicit_bzero(t->proxy_login, strlen(t->proxy_login));
     mem_free(t->proxy_login);
     mem_free(t);
+    curl_memory_drop();
 }
