@@ -5,8 +5,9 @@
 #include <curl/curl.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
+
+#include "lib/base/mem.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 enum { KEEPS = 0 };
@@ -46,9 +47,7 @@ static void *take(size_t n)
         *place = b->next;
         return b->bytes;
     }
-    b = malloc(sizeof *b + size);
-    if (b == NULL)
-        return NULL;
+    b = mem_alloc(sizeof *b + size);
     b->size = size;
     return b->bytes;
 }
@@ -59,7 +58,7 @@ static void give_back(void *p)
         return;
     struct block *b = block_of(p), **place = place_of(b->size);
     if (place == NULL) {
-        free(b);
+        mem_free(b);
         return;
     }
     b->next = *place;
@@ -107,7 +106,7 @@ void curl_memory_drop(void)
         while (kept[i] != NULL) {
             struct block *b = kept[i];
             kept[i] = b->next;
-            free(b);
+            mem_free(b);
         }
     }
 }
