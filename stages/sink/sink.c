@@ -266,6 +266,13 @@ static bool settled(const struct sink *s)
     return writer_idle(s->writer);
 }
 
+/* Another member counts what is left there from now on. */
+static void forget(struct sink *s, int32_t partition)
+{
+    s->parts[partition] = (struct part){0};
+    gauge_set(s->lag[partition], 0);
+}
+
 static void settle(struct sink *s)
 {
     if ((!s->revoking && !s->stopping) || !settled(s))
@@ -273,7 +280,7 @@ static void settle(struct sink *s)
     if (s->revoking) {
         for (int32_t i = 0; i < s->part_count; i++)
             if (s->parts[i].revoking)
-                s->parts[i] = (struct part){0};
+                forget(s, i);
         s->revoking = false;
         reader_give_up(s->reader);
     }
@@ -346,7 +353,7 @@ static void on_lost(void *arg, const int32_t *partitions, size_t n)
              "%zu partition(s) were lost, to another member or because this one was not heard", n);
     for (size_t i = 0; i < n; i++)
         if (partitions[i] < s->part_count)
-            s->parts[partitions[i]] = (struct part){0};
+            forget(s, partitions[i]);
     schedule(s);
 }
 
