@@ -24,6 +24,7 @@
 
 enum { TO_RAW, TO_DEAD };
 enum { OUTBOX_ENTRIES = 16384, TAKE_MAX = 1024, MARKS = 4 };
+enum { TOLD_FIRST = 10, TOLD_EACH = 1000 }; /* of many lines that are no posts */
 
 struct source {
     struct worker w; /* first: the stage hands this out */
@@ -43,9 +44,9 @@ struct source {
         uint64_t batch, sent;
     } marks[MARKS];
     int mark_count;
-    uint64_t handed; /* box.sent at the last hand-over */
-    int64_t start_ns, taken, line, rounds;
-    uint32_t turn; /* of posts without a key */
+    uint64_t handed;                            /* box.sent at the last hand-over */
+    int64_t start_ns, taken, line, rounds, odd; /* odd: lines that are no posts */
+    uint32_t turn;                              /* of posts without a key */
     bool waiting, blocked, ended, finished;
     struct counter *out, *refused, *commits, *aborts;
 };
@@ -74,8 +75,10 @@ static void refuse(struct source *s, struct span line, const struct error *err)
     char why[sizeof err->text + 64];
     snprintf(why, sizeof why, "line %lld: %s: %s", (long long)s->line, reason_word(err->reason),
              err->text);
-    log_line(LOG_WARN, "source", "a line of %s is not a post and becomes a dead letter: %s",
-             s->opt->from, why);
+    if (++s->odd <= TOLD_FIRST || s->odd % TOLD_EACH == 0)
+        log_line(LOG_WARN, "source", "a line of %s is not a post and becomes a dead letter: %s%s",
+                 s->opt->from, why,
+                 s->odd == TOLD_FIRST ? "; from now on only each thousandth is told" : "");
     outbox_add(
         &s->box,
         &(struct entry){.value = line, .line = s->line, .reason = REASON_source_line, .why = why});
@@ -460,6 +463,9 @@ static void source_stop(struct worker *w)
 static void source_close(struct worker *w)
 {
     struct source *s = (struct source *)w;
+    if (s->odd > TOLD_FIRST)
+        log_line(LOG_WARN, "source", "in all, %lld lines of %s were not posts: see sluice dlq list",
+                 (long long)s->odd, s->opt->from);
     writer_close(s->writer);
     if (s->feed != NULL)
         s->feed->close(s->feed_ctx);
