@@ -100,9 +100,9 @@ static enum status open_desks(struct sluice *s, struct error *err)
     const struct enhance_options *opt = section(s, &enhance_option_table);
     const struct stage_options *stage = section(s, &stage_option_table);
     const struct broker_options *broker = section(s, &broker_option_table);
-    s->desks = mem_array((size_t)stage->workers, sizeof *s->desks);
+    s->desks = mem_array((size_t)opt->workers, sizeof *s->desks);
     enum status st = ST_OK;
-    for (int i = 0; i < (int)stage->workers && st == ST_OK; i++) {
+    for (int i = 0; i < (int)opt->workers && st == ST_OK; i++) {
         struct desk_config cfg = {.engine = keeper_engine(s->keeper),
                                   .limits = stage_post_limits(stage),
                                   .window = (size_t)opt->window_posts,

@@ -37,7 +37,7 @@ static bool all_ready(void *arg, struct buf *why)
     }
     for (int i = 0; i < atomic_load(&p->started); i++) {
         if (!stage_ready(p->stages[i])) {
-            buf_add_str(why, "waiting for partitions or for the broker");
+            buf_add_str(why, "waiting for its group or for the broker");
             return false;
         }
     }
@@ -221,7 +221,7 @@ enum status pipeline_start_enhance(struct pipeline *p, struct stage **ret, struc
         return st;
     p->enhance =
         (struct enhance_setup){.opt = app->enhance, .engine = p->engine, .journal = p->journal};
-    return start(p, &enhance_ops, &p->enhance, (int)app->stage->workers, ret, err);
+    return start(p, &enhance_ops, &p->enhance, (int)app->enhance->workers, ret, err);
 }
 
 enum status pipeline_start_sink(struct pipeline *p, const char *run_id, struct stage **ret,

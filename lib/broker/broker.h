@@ -197,7 +197,8 @@ int32_t broker_partition_of(struct span key, int32_t count, uint32_t *turn);
 struct reader_events {
     void *arg;
 
-    /* These partitions are now ours, from these positions on. Metadata is borrowed for the call. */
+    /* These partitions are now ours, from these positions on. Metadata is borrowed for the call.
+     * n = 0: it is a member, but all partitions have somebody; some may come later. */
     void (*assigned)(void *arg, const struct position *pos, size_t n, uint32_t epoch);
 
     /* These partitions are about to leave. Until reader_give_up is called they are still ours:

@@ -13,7 +13,6 @@ struct stage_options {
     const char *http;      /* NULL: no server; "on": the stage's own port on 127.0.0.1 */
     bool drain;
     int64_t drain_timeout_ms, revoke_wait_ms;
-    int64_t workers;
     int64_t max_bytes, max_depth; /* of a post */
 };
 extern const struct option_table stage_option_table;

@@ -57,8 +57,13 @@ void enhance_assign(struct enhance *e, const struct position *pos, size_t n, uin
             return;
         }
     }
-    log_line(LOG_INFO, "enhance", "worker %d: %zu partition(s) of %s assigned", e->w.index, n,
-             e->w.env->opt->raw_topic);
+    if (n > 0)
+        log_line(LOG_INFO, "enhance", "worker %d: %zu partition(s) of %s assigned", e->w.index, n,
+                 e->w.env->opt->raw_topic);
+    else
+        log_line(LOG_INFO, "enhance",
+                 "worker %d: no partition of %s is free: it waits until another member goes",
+                 e->w.index, e->w.env->opt->raw_topic);
     if (e->gate != NULL) { /* what was asked before we came is not asked again */
         e->barred = true;
         journal_gate_shut(e->gate);

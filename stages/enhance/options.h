@@ -6,6 +6,7 @@
 
 struct enhance_options {
     const char *group;
+    int64_t workers;
     int order; /* enum order of window.h */
     int64_t window_posts, window_bytes;
 };

@@ -68,6 +68,14 @@ P
   grep -Fq '4  (sluice tap elsewhere --from start --json)' table
 }
 
+@test "many lines that are not posts become dead letters, and do not flood the log" {
+  seq -f 'odd %g' 1 2500 >bad.jsonl
+  "$SLUICE" source --from bad.jsonl --quiet 2>log
+  [ "$(values dead_posts | wc -l)" -eq 2500 ]
+  [ "$(grep -c 'is not a post' log)" -eq 12 ] # the first ten, the 1,000th, the 2,000th
+  grep -q 'in all, 2500 lines of bad.jsonl were not posts' log
+}
+
 @test "dead letters of enhance carry reason, place and the input's bytes" {
   posts 1 1 | "$SLUICE" source --from - --quiet --partitions 1
   sqlite3 sluice.db "INSERT INTO \"raw_posts/0\"(timestamp, key, value) VALUES (1, CAST('k' AS BLOB), CAST('{\"id\":2,\"text\":7}' AS BLOB))"
@@ -118,6 +126,21 @@ P
   "$SLUICE" enhance --drain
   values enhanced_posts | ids >out
   exactly_once out 20000
+}
+
+@test "a member for which no partition is left is ready, and takes over" {
+  posts 1 10 | "$SLUICE" source --from - --quiet --partitions 1
+  start "$SLUICE" enhance 2>first.log
+  first=$!
+  wait_for 10 grep -q assigned first.log
+  start "$SLUICE" enhance --http 127.0.0.1:0 2>spare.log
+  wait_for 10 grep -q 'no partition of raw_posts is free' spare.log
+  port=$(grep -Eo 'port [0-9]+' spare.log | grep -Eo '[0-9]+')
+  "$SLUICE" healthcheck "127.0.0.1:$port"
+  ! grep -q assigned spare.log
+  kill -TERM "$first"
+  wait_for 10 grep -q '1 partition(s) of raw_posts assigned' spare.log
+  "$SLUICE" healthcheck "127.0.0.1:$port"
 }
 
 @test "order within a partition is the input's order" {
@@ -214,6 +237,9 @@ P
   run "$SLUICE" enhance --no-such-flag
   [ "$status" -eq 2 ]
   [[ "$output" == *no-such-flag* ]]
+  run "$SLUICE" source --workers 2 # only enhance has them
+  [ "$status" -eq 2 ]
+  [[ "$output" == *--workers* ]]
   run "$SLUICE" source --positions-topic feeds # was accepted, and did nothing
   [ "$status" -eq 2 ]
   run "$SLUICE" nonsense

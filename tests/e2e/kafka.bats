@@ -70,10 +70,33 @@ committed() {
   for mode in exactly-once at-least-once; do
     SLUICE_RAW_TOPIC+=m SLUICE_ENHANCED_TOPIC+=m SLUICE_GROUP+=m
     posts 1 2000 | "$SLUICE" source --from - --quiet --partitions 4
-    SLUICE_FAULT=wait@kafka.positions "$SLUICE" enhance --drain --workers 2 --delivery $mode
+    SLUICE_FAULT=wait@kafka.positions "$SLUICE" enhance --drain --workers 2 --delivery $mode 2>log
     committed "$SLUICE_ENHANCED_TOPIC" | ids >out
-    exactly_once out 2000
+    exactly_once out 2000 || { # which half it was, what it said, and whether a second look finds them
+      cat log
+      "$SLUICE" topics
+      for topic in "$SLUICE_RAW_TOPIC" "$SLUICE_ENHANCED_TOPIC"; do
+        committed "$topic" -f "$mode $topic/%p/%o %s\n" | grep -f <(sed 's/.*/"id": *&[,}]/' lost.txt)
+      done
+      false
+    }
   done
+}
+
+@test "kafka: a member for which no partition is left is ready, and takes over" {
+  kafka_setup
+  posts 1 10 | "$SLUICE" source --from - --quiet --partitions 1
+  start "$SLUICE" enhance --instance one 2>first.log
+  first=$!
+  wait_for 20 grep -q assigned first.log
+  start "$SLUICE" enhance --instance two --http 127.0.0.1:0 2>spare.log
+  wait_for 20 grep -Eq 'port [1-9]' spare.log
+  port=$(grep -Eo 'port [0-9]+' spare.log | grep -Eo '[0-9]+')
+  wait_for 20 grep -Eq 'no partition of .* is free' first.log spare.log # either of them may be left over
+  wait_for 20 "$SLUICE" healthcheck "127.0.0.1:$port"
+  kill -TERM "$first"
+  wait_for 20 grep -q '1 partition(s) of .* assigned' spare.log
+  wait_for 20 "$SLUICE" healthcheck "127.0.0.1:$port"
 }
 
 @test "kafka: order none lets posts overtake, and kill -9 still repeats none" {

@@ -59,6 +59,6 @@ exactly_once() {
   sort -n "$1" | uniq -d >repeated.txt
   comm -13 <(sort -u "$1") <(seq 1 "$2" | sort) >lost.txt
   lost=$(wc -l <lost.txt) repeated=$(wc -l <repeated.txt)
-  echo "lost $lost, repeated $repeated of $2"
+  echo "lost $lost, repeated $repeated of $2:" $(head -3 lost.txt repeated.txt | grep -v '^$')
   [ "$lost" -eq 0 ] && [ "$repeated" -eq 0 ]
 }

@@ -381,8 +381,9 @@ static void report_assigned(struct sqlite_reader *reader)
 {
     struct round *round = &reader->group->round;
     size_t n = round->claim_count;
-    if (n == 0)
+    if (n == 0 && reader->group->assigned)
         return;
+    reader->group->assigned = true;
     struct position *pos = mem_array(n, sizeof *pos);
     for (size_t i = 0; i < n; i++) {
         const struct claim *claim = &round->claims[i];

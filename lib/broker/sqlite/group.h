@@ -52,6 +52,7 @@ struct group {
     struct round round;
     bool joined; /* runner's thread */
     bool running, again;
+    bool assigned;            /* said so, if only that there is none */
     int64_t failing_since_ms; /* 0: the last round went well */
     uint64_t mark;
     struct loop_timer *timer;
