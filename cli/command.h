@@ -39,6 +39,7 @@ struct command {
     const char *synopsis;                                  /* what follows "sluice" */
     const char *examples;                                  /* lines */
     const struct option_table *tables[COMMAND_TABLES_MAX]; /* whose flags it takes */
+    const char *const *of_pipeline; /* the keys it takes of stage_option_table; NULL: all */
     const struct option_table *own; /* flags of this command alone, or NULL */
     size_t max_arguments;
     const char *words; /* what the first argument may be, for completions: "make reset", or NULL */
@@ -54,6 +55,8 @@ const struct command *command_at(size_t i);
 
 /* The i-th table of the command's flags, its own first; NULL past the last one. */
 const struct option_table *command_table(const struct command *command, size_t i);
+bool command_takes(const struct command *command, const struct option_table *table,
+                   const char *key);
 
 /* The man page sluice(1), in the mdoc-free roff that every man understands. */
 void manual_print(FILE *out);

@@ -23,7 +23,7 @@ static void each_flag(const struct command *command, flag_fn *fn)
     const struct option_table *table;
     for (size_t t = 0; (table = command_table(command, t)) != NULL; t++)
         for (size_t r = 0; r < table->n; r++)
-            if (!table->rows[r].secret)
+            if (!table->rows[r].secret && command_takes(command, table, table->rows[r].key))
                 fn(command, &table->rows[r]);
 }
 

@@ -47,14 +47,16 @@ static enum status run(struct app *app, struct error *err)
     return st;
 }
 
+static const char *const of_pipeline[] = {"state-dir", "post-max-bytes", "post-max-depth", NULL};
+
 const struct command enrich_command = {
     .name = "enrich",
     .summary = "filter: posts on stdin, enriched posts on stdout, no broker",
     .synopsis = "enrich [FILE] [--dead FILE] [OPTION]...",
     .examples = "  sluice enrich < posts.jsonl > enriched.jsonl\n"
                 "  echo '{\"id\":1,\"text\":\"Just had a great coffee!\"}' | sluice enrich\n\n",
-    .tables = {&enrich_option_table, &enhance_option_table, &general_option_table,
-               &stage_option_table},
+    .tables = {&enrich_option_table, &general_option_table, &stage_option_table},
+    .of_pipeline = of_pipeline,
     .own = &flags,
     .max_arguments = 1,
     .run = run,

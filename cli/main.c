@@ -58,13 +58,29 @@ static size_t table_count(const struct command *command)
     return n;
 }
 
+static struct flag_choice flags_of(const struct command *command)
+{
+    return (struct flag_choice){.tables = command->tables,
+                                .n = table_count(command),
+                                .narrowed =
+                                    command->of_pipeline == NULL ? NULL : &stage_option_table,
+                                .only = command->of_pipeline};
+}
+
+bool command_takes(const struct command *command, const struct option_table *table, const char *key)
+{
+    struct flag_choice flags = flags_of(command);
+    return table == command->own || flag_is_chosen(&flags, table, key);
+}
+
 static void print_command_help(const struct command *command)
 {
+    struct flag_choice own = {.tables = &command->own, .n = 1}, flags = flags_of(command);
     printf("%s\n\nUsage: sluice %s\n\n%s%s", command->summary, command->synopsis,
            command->examples[0] == '\0' ? "" : "Examples:\n", command->examples);
     if (command->own != NULL)
-        config_print_help(&command->own, 1, columns(), stdout);
-    config_print_help(command->tables, table_count(command), columns(), stdout);
+        config_print_help(&own, columns(), stdout);
+    config_print_help(&flags, columns(), stdout);
 }
 
 const struct command *command_at(size_t i)
@@ -103,15 +119,16 @@ static enum status load(struct app *app, int argc, char **argv, struct error *er
     const struct command *command = app->command;
     const struct option_table *active[COMMAND_TABLES_MAX + 1];
     const struct option_table *known[COMMAND_TABLES_MAX + 1];
-    size_t n = table_count(command), all = all_table_count;
-    memcpy(active, command->tables, n * sizeof *active);
+    struct flag_choice flags = flags_of(command);
+    size_t all = all_table_count;
+    memcpy(active, command->tables, flags.n * sizeof *active);
     memcpy(known, all_tables, all * sizeof *known);
+    flags.tables = active;
     if (command->own != NULL)
-        active[n++] = known[all++] = command->own;
+        active[flags.n++] = known[all++] = command->own;
     struct config_source src = {.tables = known,
                                 .table_count = all,
-                                .active = active,
-                                .active_count = n,
+                                .flags = flags,
                                 .argc = argc,
                                 .argv = argv,
                                 .env = environ,

@@ -159,12 +159,15 @@ static enum status run_health(struct app *app, struct error *err)
     return st;
 }
 
+static const char *const of_health[] = {"http", NULL};
+
 const struct command healthcheck_command = {
     .name = "healthcheck",
     .summary = "ask a running stage whether it is ready (for containers)",
     .synopsis = "healthcheck [ADDRESS:PORT] [--live]",
     .examples = "  sluice healthcheck 127.0.0.1:9402\n\n",
     .tables = {&general_option_table, &stage_option_table},
+    .of_pipeline = of_health,
     .own = &health_table,
     .max_arguments = 1,
     .run = run_health,

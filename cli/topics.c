@@ -320,6 +320,9 @@ static enum status run(struct app *app, struct error *err)
     return st;
 }
 
+static const char *const of_pipeline[] = {"raw-topic", "enhanced-topic", "dead-topic",
+                                          "answers-topic", NULL};
+
 const struct command topics_command = {
     .name = "topics",
     .summary = "list topics with counts and the lag of each group; make, trim them; move a group",
@@ -331,6 +334,7 @@ const struct command topics_command = {
                 "  sluice topics reset sluice-enhance raw_posts --to 2026-01-31T12:00:00Z\n"
                 "  sluice topics retain --retention-time 7d\n\n",
     .tables = {&general_option_table, &broker_option_table, &stage_option_table},
+    .of_pipeline = of_pipeline,
     .own = &flags,
     .max_arguments = 3,
     .words = "make reset retain",

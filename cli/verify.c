@@ -157,6 +157,8 @@ static enum status run(struct app *app, struct error *err)
     return st;
 }
 
+static const char *const of_pipeline[] = {"raw-topic", "enhanced-topic", "dead-topic", NULL};
+
 const struct command verify_command = {
     .name = "verify",
     .summary = "decide from the topics alone whether each raw post came out exactly once",
@@ -167,6 +169,7 @@ const struct command verify_command = {
                 "  sluice verify --observed seen.jsonl\n\n",
     .tables = {&general_option_table, &broker_option_table, &stage_option_table,
                &enhance_option_table},
+    .of_pipeline = of_pipeline,
     .own = &flags,
     .run = run,
 };

@@ -180,11 +180,19 @@ enum status setting_put_file(struct config *cfg, struct setting *set, enum rank 
     return st;
 }
 
-static bool is_active(const struct config_source *src, const struct option_table *table)
+static bool is_among(const char *key, const char *const *keys)
 {
-    for (size_t i = 0; i < src->active_count; i++)
-        if (src->active[i] == table)
-            return true;
+    while (*keys != NULL && strcmp(*keys, key) != 0)
+        keys++;
+    return *keys != NULL;
+}
+
+bool flag_is_chosen(const struct flag_choice *choice, const struct option_table *table,
+                    const char *key)
+{
+    for (size_t i = 0; i < choice->n; i++)
+        if (choice->tables[i] == table)
+            return choice->narrowed != table || is_among(key, choice->only);
     return false;
 }
 
@@ -208,7 +216,7 @@ static struct config *config_new(const struct config_source *src)
                 (struct setting){.row = &table->rows[r],
                                  .table = table,
                                  .field = section + table->rows[r].offset,
-                                 .active = is_active(src, table)};
+                                 .active = flag_is_chosen(&src->flags, table, table->rows[r].key)};
     }
     return cfg;
 }

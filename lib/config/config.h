@@ -11,13 +11,23 @@
 
 struct config;
 
+/* The flags of a command: those of these tables; of `narrowed`, where it is not NULL, only the ones
+ * whose keys are in `only`, which ends with NULL. */
+struct flag_choice {
+    const struct option_table *const *tables;
+    size_t n;
+    const struct option_table *narrowed;
+    const char *const *only;
+};
+bool flag_is_chosen(const struct flag_choice *choice, const struct option_table *table,
+                    const char *key);
+
 /* What a load reads. `tables` are all that exist: environment and file may set any of them, so
- * that one file serves all commands. Flags are accepted only for `active` ones (a subset). */
+ * that one file serves all commands. Flags are accepted only where `flags` says so. */
 struct config_source {
     const struct option_table *const *tables;
     size_t table_count;
-    const struct option_table *const *active;
-    size_t active_count;
+    struct flag_choice flags;
     int argc; /* flags and arguments after the command's name */
     char **argv;
     char **env;                  /* "NAME=value", ends with NULL */
@@ -53,8 +63,8 @@ const char *config_tree(const struct config *cfg, const char *key);
 void config_print(const struct config *cfg, FILE *out);
 void config_print_json(const struct config *cfg, FILE *out);
 
-/* Help text of the tables, wrapped to `columns`; and the same as a Markdown document. */
-void config_print_help(const struct option_table *const *tables, size_t n, int columns, FILE *out);
+/* Help text of the flags, wrapped to `columns`; and of all tables as a Markdown document. */
+void config_print_help(const struct flag_choice *choice, int columns, FILE *out);
 void config_print_markdown(const struct option_table *const *tables, size_t n, FILE *out);
 
 #endif

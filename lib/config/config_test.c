@@ -84,8 +84,7 @@ static enum status load(const struct input *in, struct config **ret, struct erro
 {
     struct config_source src = {.tables = all,
                                 .table_count = 3,
-                                .active = active,
-                                .active_count = 2,
+                                .flags = {.tables = active, .n = 2},
                                 .argv = (char **)in->flags,
                                 .env = (char **)in->env,
                                 .max_arguments = 1};
@@ -180,6 +179,27 @@ static void wrong_flags_are_named_with_what_may_have_been_meant(void **state)
     refused(&(struct input){.flags = {"--a-key", "hush"}}, ERR_USAGE, "SLUICE_A_KEY_FILE");
     refused(&(struct input){.flags = {"one", "two"}}, ERR_USAGE, "two");
     refused(&(struct input){.flags = {"--name"}}, ERR_USAGE, "--name");
+}
+
+static void of_a_narrowed_table_only_some_keys_are_flags_but_all_may_be_set(void **state)
+{
+    (void)state;
+    static const char *const only[] = {"share", NULL};
+    struct error err;
+    struct config *cfg = NULL;
+    struct config_source src = {.tables = all,
+                                .table_count = 3,
+                                .flags = {active, 2, .narrowed = &table, .only = only},
+                                .argc = 1,
+                                .argv = (char *[]){"--share=1", NULL},
+                                .env = (char *[]){"SLUICE_WORD=green", NULL}};
+    assert_int_equal(config_load(&src, &cfg, &err), ST_OK);
+    assert_true(config_is_set(cfg, "share"));
+    assert_true(config_is_set(cfg, "word"));
+    config_free(cfg);
+    src.argv = (char *[]){"--word=green", NULL};
+    assert_int_equal(config_load(&src, &cfg, &err), ST_FATAL);
+    assert_non_null(strstr(err.text, "--word does not apply to this command"));
 }
 
 static void wrong_values_are_named_with_key_and_origin(void **state)
@@ -284,6 +304,7 @@ int main(void)
         cmocka_unit_test(a_flag_wins_over_the_environment_and_that_over_the_file),
         cmocka_unit_test(flags_come_in_every_usual_form),
         cmocka_unit_test(wrong_flags_are_named_with_what_may_have_been_meant),
+        cmocka_unit_test(of_a_narrowed_table_only_some_keys_are_flags_but_all_may_be_set),
         cmocka_unit_test(wrong_values_are_named_with_key_and_origin),
         cmocka_unit_test(a_secret_comes_from_the_environment_or_a_file_and_is_never_shown),
         cmocka_unit_test(a_list_of_secrets_has_an_item_in_each_line_of_its_file),

@@ -111,8 +111,7 @@ static inline enum status fixture_load(const struct inputs *in, struct config **
     memcpy(env, in->env, sizeof env);
     struct config_source src = {.tables = fixture_tables,
                                 .table_count = 3,
-                                .active = fixture_tables,
-                                .active_count = 2,
+                                .flags = {.tables = fixture_tables, .n = 2},
                                 .argv = argv,
                                 .env = env,
                                 .max_arguments = 2};

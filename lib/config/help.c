@@ -96,14 +96,16 @@ static void add_help_row(const struct option *row, size_t columns, struct buf *o
     buf_add_char(out, '\n');
 }
 
-void config_print_help(const struct option_table *const *tables, size_t n, int columns, FILE *out)
+void config_print_help(const struct flag_choice *choice, int columns, FILE *out)
 {
     struct buf text = {0};
     size_t wide = columns < NARROWEST ? NARROWEST : (size_t)columns;
-    for (size_t t = 0; t < n; t++) {
-        buf_printf(&text, "%s%s:\n", t == 0 ? "" : "\n", tables[t]->title);
-        for (size_t r = 0; r < tables[t]->n; r++)
-            add_help_row(&tables[t]->rows[r], wide, &text);
+    for (size_t t = 0; t < choice->n; t++) {
+        const struct option_table *table = choice->tables[t];
+        buf_printf(&text, "%s%s:\n", t == 0 ? "" : "\n", table->title);
+        for (size_t r = 0; r < table->n; r++)
+            if (flag_is_chosen(choice, table, table->rows[r].key))
+                add_help_row(&table->rows[r], wide, &text);
     }
     fwrite(buf_str(&text), 1, text.n, out);
     buf_fini(&text);

@@ -237,9 +237,13 @@ P
   run "$SLUICE" enhance --no-such-flag
   [ "$status" -eq 2 ]
   [[ "$output" == *no-such-flag* ]]
-  run "$SLUICE" source --workers 2 # only enhance has them
-  [ "$status" -eq 2 ]
-  [[ "$output" == *--workers* ]]
+  for words in 'source --workers 2' 'enrich --order key' 'topics --drain' 'verify --instance x'; do
+    run "$SLUICE" $words # of other commands
+    [ "$status" -eq 2 ]
+    [[ "$output" == *"does not apply to this command"* ]]
+    run bash -c "'$SLUICE' ${words%% *} --help | grep -c -e '$(cut -d' ' -f2 <<<"$words")'"
+    [ "$output" -eq 0 ]
+  done
   run "$SLUICE" source --positions-topic feeds # was accepted, and did nothing
   [ "$status" -eq 2 ]
   run "$SLUICE" nonsense

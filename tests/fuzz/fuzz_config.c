@@ -38,8 +38,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     int argc = rest.n == 0 ? 0 : split_flags(flags, argv);
     struct config_source src = {.tables = tables,
                                 .table_count = TABLES,
-                                .active = tables,
-                                .active_count = TABLES,
+                                .flags = {.tables = tables, .n = TABLES},
                                 .argc = argc,
                                 .argv = argv,
                                 .env = env,

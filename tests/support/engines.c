@@ -20,7 +20,7 @@ void enrich_defaults(struct enrich_options *opt)
     static char *no_env[] = {NULL};
     struct error err;
     struct config_source src = {
-        .tables = tables, .table_count = 1, .active = tables, .active_count = 1, .env = no_env};
+        .tables = tables, .table_count = 1, .flags = {.tables = tables, .n = 1}, .env = no_env};
     if (cfg == NULL)
         assert_int_equal(config_load(&src, &cfg, &err), ST_OK);
     *opt = *(const struct enrich_options *)config_section(cfg, &enrich_option_table);
