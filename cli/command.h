@@ -55,6 +55,8 @@ const struct command *command_at(size_t i);
 
 /* The i-th table of the command's flags, its own first; NULL past the last one. */
 const struct option_table *command_table(const struct command *command, size_t i);
+
+/* Whether this option of one of those tables is a flag of the command. */
 bool command_takes(const struct command *command, const struct option_table *table,
                    const char *key);
 

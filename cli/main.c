@@ -185,8 +185,9 @@ static int run(const struct command *command, int argc, char **argv)
     return exit_code_of(err.kind);
 }
 
-/* What a command prints is written at its end in one piece, if it is not more than this: then the
- * reason why it cannot be written is still known there. */
+/* stdio's, unless stdout is a terminal: what a command prints is written at its end in one piece,
+ * if it is not more than this, and then the reason why it cannot be written is still known there.
+ */
 static char output[256 * 1024];
 
 static int finish(const char *name, int code)

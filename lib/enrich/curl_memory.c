@@ -9,7 +9,7 @@
 
 #include "lib/base/mem.h"
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#ifdef SLUICE_SANITIZED
 enum { KEEPS = 0 };
 #else
 enum { KEEPS = 1 };
