@@ -230,6 +230,7 @@ struct reader_config {
     const struct position *start; /* without a group: where to begin; borrowed for the call */
     size_t start_count;
     bool uncommitted; /* without a group: also records of open and aborted transactions */
+    bool patient;     /* records may come a few together and up to 25 ms late, at less cost */
 
     /* What a group without any position means: with `guard_topic` set and not empty, positions
      * were lost, and starting over would repeat outputs: stop, unless on_missing says otherwise.

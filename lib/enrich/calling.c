@@ -10,6 +10,7 @@
 #include "lib/enrich/purchase.h"
 
 enum { SLEEP_BASE_MS = 100, SLEEP_CAP_MS = 20000, EXTRA_BYTES = 64, MODEL_BYTES = 12 };
+enum { WAITING_MIN = 64 };
 
 static int64_t now_us(void)
 {
@@ -29,6 +30,7 @@ static void append(struct purchase_list *list, struct purchase *b)
     b->prev = list->last;
     *(list->last != NULL ? &list->last->next : &list->first) = b;
     list->last = b;
+    list->n++;
 }
 
 static void prepend(struct purchase_list *list, struct purchase *b)
@@ -37,12 +39,23 @@ static void prepend(struct purchase_list *list, struct purchase *b)
     b->next = list->first;
     *(list->first != NULL ? &list->first->prev : &list->last) = b;
     list->first = b;
+    list->n++;
 }
 
 static void take_out(struct purchase_list *list, struct purchase *b)
 {
     *(b->prev != NULL ? &b->prev->next : &list->first) = b->next;
     *(b->next != NULL ? &b->next->prev : &list->last) = b->prev;
+    list->n--;
+}
+
+/* What waits is memory that is cold again when its turn comes. Room comes in pieces, so that
+ * whoever fills it does not do so one by one. */
+size_t paid_room(const struct paid *p)
+{
+    int64_t most = p->link->opt.governor.concurrency_max;
+    size_t bound = most < WAITING_MIN ? WAITING_MIN : (size_t)most;
+    return p->ready.n > bound - bound / 4 ? 0 : bound - p->ready.n;
 }
 
 void paid_unqueue(struct paid *p, struct purchase *b)

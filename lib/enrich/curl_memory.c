@@ -15,7 +15,7 @@ enum { KEEPS = 0 };
 enum { KEEPS = 1 };
 #endif
 
-enum { STEP = 32, SIZES = 128 }; /* sizes of STEP, 2 * STEP, ..., SIZES * STEP are kept */
+enum { STEP = 32, SIZES = CURL_MEMORY_KEPT / STEP }; /* sizes of STEP, 2 * STEP, ... are kept */
 
 struct block {
     size_t size;

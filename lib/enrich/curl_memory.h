@@ -6,6 +6,9 @@
 #ifndef SLUICE_ENRICH_CURL_MEMORY_H
 #define SLUICE_ENRICH_CURL_MEMORY_H
 
+/* Bytes of the largest block that is kept. */
+enum { CURL_MEMORY_KEPT = 4096 };
+
 /* Before libcurl is used. Whoever is first in the process decides: a librdkafka that was built with
  * libcurl may be, and then it stays plain malloc. Any thread. */
 void curl_memory_set_up(void);

@@ -146,6 +146,16 @@ enum status enricher_submit(struct enricher *e, struct ask *ask)
     return e->chain != NULL ? chain_submit(e->chain, ask) : part_submit(&e->parts[0], ask);
 }
 
+size_t enricher_room(const struct enricher *e)
+{
+    size_t room = SIZE_MAX;
+    for (size_t i = 0; i < e->part_count; i++) {
+        size_t of_part = e->parts[i].paid == NULL ? SIZE_MAX : paid_room(e->parts[i].paid);
+        room = of_part < room ? of_part : room;
+    }
+    return room;
+}
+
 void enricher_cancel(struct enricher *e, struct ask *ask)
 {
     if (e->chain != NULL)

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -126,6 +127,67 @@ static void cost_and_tokens_are_told_only_when_asked_for(void **state)
     ask_fini(&ask);
 }
 
+static struct enricher *enricher_of(const struct enrich_options *opt, struct loop *loop,
+                                    struct engine **ret_engine)
+{
+    struct enricher *e = NULL;
+    struct error err;
+    *ret_engine = engine_make(opt, NULL, NULL);
+    assert_int_equal(enricher_open(*ret_engine, loop, &e, &err), ST_OK);
+    return e;
+}
+
+static void what_costs_nothing_has_room_for_all(void **state)
+{
+    (void)state;
+    struct enrich_options opt;
+    struct engine *engine;
+    struct loop *loop = loop_new();
+    enrich_defaults(&opt);
+    opt.mock.latency_ms = 1000;
+    struct enricher *e = enricher_of(&opt, loop, &engine);
+    assert_true(enricher_room(e) == SIZE_MAX);
+    enricher_close(e);
+    loop_free(loop);
+    engine_end(engine);
+}
+
+/* 64 wait at least, in pieces of 16: so a 49th is the last one for now. */
+static void there_is_room_for_as_many_as_may_soon_be_called(void **state)
+{
+    (void)state;
+    enum { CALLS = 8, WAIT = 49 };
+    static struct ask asks[CALLS + WAIT];
+    static char texts[CALLS + WAIT][16];
+    struct enrich_options opt;
+    struct engine *engine;
+    struct loop *loop = loop_new();
+    enrich_defaults(&opt);
+    opt.mock.latency_ms = 1000;
+    opt.mock.cost_usd = 0.01;
+    opt.governor.concurrency_min = opt.governor.concurrency_max = CALLS;
+    struct enricher *e = enricher_of(&opt, loop, &engine);
+    for (int i = 0; i < CALLS + WAIT; i++) {
+        assert_int_equal(enricher_room(e), i < CALLS ? 64 : 64 - (i - CALLS));
+        snprintf(texts[i], sizeof texts[i], "post %d", i);
+        asks[i] = (struct ask){.text = span_of(texts[i]), .done = on_done, .arg = loop};
+        assert_int_equal(enricher_submit(e, &asks[i]), ST_AGAIN);
+        assert_int_equal(enricher_is_queued(e, &asks[i]), i >= CALLS);
+    }
+    assert_int_equal(enricher_room(e), 0);
+    enricher_cancel(e, &asks[CALLS]);
+    assert_int_equal(enricher_room(e), 16);
+    enricher_cancel(e, &asks[CALLS + 1]);
+    assert_int_equal(enricher_room(e), 17);
+    loop_run(loop); /* until the first answer: one of those that waited is called */
+    assert_true(enricher_room(e) >= 17);
+    enricher_close(e);
+    for (int i = 0; i < CALLS + WAIT; i++)
+        ask_fini(&asks[i]);
+    loop_free(loop);
+    engine_end(engine);
+}
+
 int main(void)
 {
     const struct enricher_fixture fixtures[] = {
@@ -138,6 +200,8 @@ int main(void)
         cmocka_unit_test(the_lexicon_makes_sense_of_simple_posts),
         cmocka_unit_test(languages_are_told_by_script_and_by_common_words),
         cmocka_unit_test(cost_and_tokens_are_told_only_when_asked_for),
+        cmocka_unit_test(what_costs_nothing_has_room_for_all),
+        cmocka_unit_test(there_is_room_for_as_many_as_may_soon_be_called),
     };
     int failed = cmocka_run_group_tests_name("mock and lexicon", tests, NULL, NULL);
     for (size_t i = 0; i < sizeof fixtures / sizeof *fixtures; i++)

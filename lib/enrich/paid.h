@@ -32,6 +32,9 @@ bool paid_trouble(const struct paid *paid, struct error *err);
 enum status paid_submit(struct paid *paid, struct ask *ask) MUST_CHECK;
 void paid_cancel(struct paid *paid, struct ask *ask);
 
+/* As enricher_room. */
+size_t paid_room(const struct paid *paid);
+
 /* As enricher_is_queued. */
 bool paid_is_queued(const struct ask *ask);
 

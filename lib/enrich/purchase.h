@@ -44,6 +44,7 @@ struct purchase {
 
 struct purchase_list {
     struct purchase *first, *last;
+    size_t n;
 };
 
 struct paid {

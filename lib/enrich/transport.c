@@ -32,8 +32,9 @@
 #include "lib/enrich/http_headers.h"
 #include "lib/enrich/limits.h"
 
-/* Of each call in flight: the usual reply fits, and thousands of them stay small. */
-enum { READ_BYTES = 4096 };
+/* Of each call in flight: the usual reply fits, and thousands of them stay small. libcurl takes and
+ * frees a block of one byte more for each call, which curl_memory.c keeps. */
+enum { READ_BYTES = CURL_MEMORY_KEPT - 1 };
 
 /* STREAMS: more would be cheaper, but all that are in flight are lost with their connection, and
  * may have been paid for. STREAMS_LEAST: what any server may be expected to take. */

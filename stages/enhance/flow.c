@@ -75,6 +75,8 @@ static void take_record(struct enhance *e, struct window *win, struct record *re
 static bool take_some(struct enhance *e, struct window *win)
 {
     size_t max = window_room(win) < TAKE_MAX ? window_room(win) : TAKE_MAX;
+    size_t room = enricher_room(e->enricher); /* again when an answer has come */
+    max = room < max ? room : max;
     size_t max_bytes = (size_t)e->opt->window_bytes;
     if (win->polled_dry || win->revoking || max == 0 || e->bytes >= max_bytes)
         return false;
@@ -98,17 +100,23 @@ static bool take_some(struct enhance *e, struct window *win)
     return true;
 }
 
-/* Partitions take turns, so that a full one holds nobody up. */
+/* Partitions take turns, so that a full one holds nobody up; and where the enricher has little
+ * room, it is first the turn of those that got none the last time. */
 static bool take(struct enhance *e)
 {
     bool more = false;
     if (e->stopping || e->barred)
         return false;
     for (int round = 0; round < TAKE_ROUNDS && (round == 0 || more); round++) {
+        int32_t first = e->first_to_take;
         more = false;
-        for (int32_t i = 0; i < e->win_count; i++)
-            if (e->wins[i] != NULL && take_some(e, e->wins[i]))
-                more = true;
+        for (int32_t i = 0; i < e->win_count; i++) {
+            int32_t p = (first + i) % e->win_count;
+            if (e->wins[p] == NULL || !take_some(e, e->wins[p]))
+                continue;
+            e->first_to_take = (p + 1) % e->win_count;
+            more = true;
+        }
     }
     return more;
 }

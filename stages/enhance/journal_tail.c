@@ -345,6 +345,7 @@ static enum status open_reader(struct journal_worker *jw, struct error *err)
         .instance = jw->w.env->instance,
         .start = start,
         .start_count = (size_t)jw->part_count,
+        .patient = true, /* most are our own, which are known already */
         .events = {.arg = jw,
                    .assigned = on_assigned,
                    .readable = on_readable,

@@ -26,8 +26,9 @@ struct enhance {
     struct enricher *enricher;
     struct window **wins; /* by partition; NULL: not ours */
     int32_t win_count;
-    int32_t turn; /* the partition that is served first this time */
-    size_t bytes; /* in all windows, as of the last take */
+    int32_t turn;          /* the partition whose outputs are sent first this time */
+    int32_t first_to_take; /* the one that is polled first */
+    size_t bytes;          /* in all windows, as of the last take */
     struct slot_pool pool;
     struct output out;
     struct position *positions; /* scratch for a commit, one per partition */

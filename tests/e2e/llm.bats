@@ -48,6 +48,25 @@ enrich() {
   exactly_once out 2000
 }
 
+@test "posts wait in the topic, not in memory, and partitions take turns" {
+  llm --delay 50
+  posts 1 8000 | "$SLUICE" source --from - --quiet --partitions 4
+  start "$SLUICE" enhance --enricher openai --llm-url "$LLM" --llm-concurrency 32 --llm-concurrency-min 32 --http 127.0.0.1:0 2>log
+  wait_for 10 grep -q 'port ' log
+  http=$(sed -n "s|.*, port \([0-9]*\).*|\1|p" log | head -1)
+  asking() { [ "$(stat_of calls)" -ge 800 ]; }
+  wait_for 20 asking
+  held=$(metric "$http" sluice_in_flight)
+  kill -TERM "${PIDS[-1]}"
+  wait "${PIDS[-1]}"
+  "$SLUICE" tap enhanced_posts --from start --json | jq -r .partition | sort | uniq -c | tee shares
+  echo "held $held of 8000"
+  [ "$held" -ge 32 ]
+  [ "$held" -le 400 ] # 32 in flight, 64 that wait, and answered ones until the next commit
+  [ "$(wc -l <shares)" -eq 4 ]
+  awk '{ if ($1 < 150) bad = 1 } END { exit bad }' shares
+}
+
 @test "headers say what each record caused, and their sum is what was spent" {
   llm --delay 5
   for i in $(seq 1 60); do echo "{\"id\":$i,\"text\":\"text $((i % 20))\"}"; done >posts.jsonl

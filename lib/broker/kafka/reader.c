@@ -435,6 +435,13 @@ static enum status check_topic(struct kafka_reader *r, struct error *err)
     return st;
 }
 
+/* The broker holds a fetch back until so much is there, or until it is so late. */
+static enum status be_patient(rd_kafka_conf_t *conf, struct error *err)
+{
+    enum status st = kafka_conf_set(conf, "fetch.min.bytes", "262144", err);
+    return st == ST_OK ? kafka_conf_set(conf, "fetch.wait.max.ms", "25", err) : st;
+}
+
 static enum status make_consumer(struct kafka_reader *r, struct error *err)
 {
     rd_kafka_conf_t *conf;
@@ -445,6 +452,8 @@ static enum status make_consumer(struct kafka_reader *r, struct error *err)
     st = kafka_conf_set(conf, "group.id", r->cfg.group == NULL ? "sluice" : r->cfg.group, err);
     if (st == ST_OK && r->cfg.uncommitted && r->cfg.group == NULL)
         st = kafka_conf_set(conf, "isolation.level", "read_uncommitted", err);
+    if (st == ST_OK && r->cfg.patient)
+        st = be_patient(conf, err);
     if (st != ST_OK) {
         rd_kafka_conf_destroy(conf);
         return st;
