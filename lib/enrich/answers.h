@@ -52,7 +52,8 @@ struct waiter {
     struct waiter *prev, *next; /* among the followers, or in the mailbox */
     struct kept_answer *mail;
     bool leads_by_mail;
-    uint64_t seen; /* how many were learnt when it looked last */
+    uint64_t seen;     /* how many were learnt when it looked last */
+    int64_t looked_ms; /* when that was; 0: it has not looked itself */
 };
 
 struct answers_counts {
@@ -107,8 +108,8 @@ enum answers_found { FOUND_HIT, FOUND_JOINED, FOUND_LEADS };
 enum answers_found answers_find(struct answers_client *c, struct waiter *w,
                                 const struct answer **ret);
 
-/* A leader that has not begun to ask looks again: what somebody else stored meanwhile need not be
- * bought. True: as HIT, the waiter is out and followers are told. */
+/* A leader that has not begun to ask looks again, unless it has just looked: what somebody else
+ * stored meanwhile need not be bought. True: as HIT, the waiter is out and followers are told. */
 bool answers_look_again(struct answers_client *c, struct waiter *w, const struct answer **ret);
 
 /* The leader's verdict. keep: remember it; else only those who wait now are told. */

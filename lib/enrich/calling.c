@@ -49,12 +49,13 @@ static void take_out(struct purchase_list *list, struct purchase *b)
     list->n--;
 }
 
-/* What waits is memory that is cold again when its turn comes. Room comes in pieces, so that
- * whoever fills it does not do so one by one. */
+/* What waits is memory that is cold again when its turn comes, and has looked for its answer too
+ * long ago. Room comes in pieces, so that whoever fills it does not do so one by one. */
 size_t paid_room(const struct paid *p)
 {
-    int64_t most = p->link->opt.governor.concurrency_max;
-    size_t bound = most < WAITING_MIN ? WAITING_MIN : (size_t)most;
+    size_t bound = (size_t)p->link->opt.governor.concurrency_max / 4;
+    if (bound < WAITING_MIN)
+        bound = WAITING_MIN;
     return p->ready.n > bound - bound / 4 ? 0 : bound - p->ready.n;
 }
 

@@ -60,9 +60,10 @@ void enricher_close(struct enricher *enricher); /* cancels what still runs; NULL
  * later, through ask->done. ST_FATAL: the enricher cannot work at all. */
 enum status enricher_submit(struct enricher *enricher, struct ask *ask) MUST_CHECK;
 
-/* How many more asks are of use now: calls are bounded, and as many may wait for their turn (64 at
- * least). More could be asked too, and would only take memory. There is room again after one of
- * those that wait has ended, or was cancelled. SIZE_MAX for what is bounded by nothing. */
+/* How many more asks are of use now: calls are bounded, and a quarter as many may wait for their
+ * turn (64 at least). More could be asked too, and would only take memory. There is room again
+ * after one of those that wait has ended, or was cancelled. SIZE_MAX for what is bounded by
+ * nothing. */
 size_t enricher_room(const struct enricher *enricher);
 
 /* Nobody waits for this ask any more: done() is not called, the ask is the asker's again. */
