@@ -18,7 +18,7 @@ unset SLUICE_SUITE_LIMIT # sluice would refuse it as an option
 passed=0 failed=0 skipped=0
 running= kafka_pid= kafka_ready=
 all=no
-only=()
+only=() met=() # suites that were asked for; those of them that came up
 broken=() # suites with failures
 for word; do
     case $word in
@@ -49,8 +49,20 @@ trap 'exit 143' TERM HUP
 wanted() {
     local name
     [ ${#only[@]} -eq 0 ] && return 0
-    for name in "${only[@]}"; do [ "$name" = "$1" ] && return 0; done
+    for name in "${only[@]}"; do
+        [ "$name" = "$1" ] && met+=("$name") && return 0
+    done
     return 1
+}
+
+# Suites that were asked for by name and never came up: there are none of that name, or only with --all.
+say_unmet() {
+    local name
+    for name in "${only[@]}"; do
+        [[ " ${met[*]} " == *" $name "* ]] && continue
+        echo "no suite '$name' was run$([ $all = no ] && echo ': if there is one, it belongs to --all')" >&2
+        failed=$((failed + 1))
+    done
 }
 
 # In a session of its own, so that a signal reaches all that it started.
@@ -275,6 +287,7 @@ usual
 
 say_broken "${broken[@]}"
 echo "total $SECONDS s"
+say_unmet
 if [ $((passed + failed)) -eq 0 ]; then
     echo "no test was run" >&2
     failed=1
