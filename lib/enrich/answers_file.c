@@ -6,14 +6,18 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lib/base/log.h"
 #include "lib/base/mem.h"
 
-enum { APPLICATION_ID = 0x736c7561, VERSION = 1, BUSY_MS = 30000 };
+enum { APPLICATION_ID = 0x736c7561, VERSION = 2, BUSY_MS = 30000 };
+
+#define ANSWERS                                                                                    \
+    "CREATE TABLE answers(question BLOB NOT NULL UNIQUE, reason TEXT, answer TEXT NOT NULL, "      \
+    "tokens_in INTEGER NOT NULL, tokens_out INTEGER NOT NULL, cost_nano INTEGER NOT NULL, "        \
+    "attempts INTEGER NOT NULL, at_ms INTEGER NOT NULL);"
 
 static const char schema[] =
-    "CREATE TABLE IF NOT EXISTS answers(question BLOB PRIMARY KEY, reason TEXT, answer TEXT NOT "
-    "NULL, tokens_in INTEGER NOT NULL, tokens_out INTEGER NOT NULL, cost_nano INTEGER NOT NULL, "
-    "attempts INTEGER NOT NULL, at_ms INTEGER NOT NULL) WITHOUT ROWID;"
+    ANSWERS
     "CREATE TABLE IF NOT EXISTS notes(name TEXT PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE IF NOT EXISTS spent(period TEXT PRIMARY KEY, nano INTEGER NOT NULL) WITHOUT "
     "ROWID;";
@@ -86,14 +90,38 @@ static enum status run(struct answers_file *f, const char *text, struct error *e
                                                                     : fail(f, "be used", err);
 }
 
-static enum status make_schema(struct answers_file *f, struct error *err)
+/* A process of an older sluice that has it open goes on: names and columns are the same. */
+static enum status write_anew(struct answers_file *f, struct error *err)
+{
+    static const char anew[] = "ALTER TABLE answers RENAME TO answers_1;" ANSWERS
+                               "INSERT INTO answers SELECT * FROM answers_1 ORDER BY at_ms;"
+                               "DROP TABLE answers_1;";
+    log_line(LOG_INFO, "answers", "file %s: %lld answers are written anew, once, in a new format",
+             f->path, (long long)pragma(f, "SELECT count(*) FROM answers"));
+    return run(f, anew, err);
+}
+
+static enum status set_version(struct answers_file *f, struct error *err)
 {
     char text[128];
+    snprintf(text, sizeof text, "PRAGMA application_id=%d; PRAGMA user_version=%d", APPLICATION_ID,
+             VERSION);
+    return run(f, text, err);
+}
+
+/* Inside a transaction: several processes may start at once. */
+static enum status make_schema(struct answers_file *f, struct error *err)
+{
     int64_t id = pragma(f, "PRAGMA application_id"), version = pragma(f, "PRAGMA user_version");
     if (id < 0)
         return fail(f, "be read", err);
     if (id == APPLICATION_ID && version == VERSION)
         return ST_OK;
+    enum status st = ST_OK;
+    if (id == APPLICATION_ID && version == 1) {
+        st = write_anew(f, err);
+        return st == ST_OK ? set_version(f, err) : st;
+    }
     if (id == APPLICATION_ID)
         return error_set(err, ST_FATAL, ERR_CONFIG,
                          "answers file %s has format %lld, this sluice knows %d", f->path,
@@ -101,19 +129,16 @@ static enum status make_schema(struct answers_file *f, struct error *err)
     if (id != 0 || pragma(f, "SELECT count(*) FROM sqlite_schema") != 0)
         return error_set(err, ST_FATAL, ERR_CONFIG,
                          "%s is an SQLite file of another program, not a file of answers", f->path);
-    enum status st = run(f, schema, err);
-    if (st != ST_OK)
-        return st;
-    snprintf(text, sizeof text, "PRAGMA application_id=%d; PRAGMA user_version=%d", APPLICATION_ID,
-             VERSION);
-    return run(f, text, err);
+    st = run(f, schema, err);
+    return st == ST_OK ? set_version(f, err) : st;
 }
 
 static enum status make_schema_once(struct answers_file *f, struct error *err)
 {
-    if (pragma(f, "PRAGMA application_id") == APPLICATION_ID)
-        return make_schema(f, err);                  /* checks the version */
-    enum status st = run(f, "BEGIN IMMEDIATE", err); /* several processes may start at once */
+    if (pragma(f, "PRAGMA application_id") == APPLICATION_ID &&
+        pragma(f, "PRAGMA user_version") == VERSION)
+        return ST_OK;
+    enum status st = run(f, "BEGIN IMMEDIATE", err);
     if (st != ST_OK)
         return st;
     st = make_schema(f, err);
@@ -150,7 +175,7 @@ enum status answers_file_open(const char *path, bool sync_full, struct answers_f
     return st;
 }
 
-/* Keys are hashes, so each put lands on a page of its own: pages should stay in memory while they
+/* Keys are hashes, so each put lands on another page of the index: pages should stay in memory while they
  * are written again and again, and checkpoints should find many changes of a page as one. */
 enum status answers_file_make_room(struct answers_file *f, struct error *err)
 {

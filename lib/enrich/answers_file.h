@@ -1,10 +1,14 @@
 /* The file of answers: one SQLite table by question, in WAL mode, written by one thread of each
  * process in batches and read by any number of connections. The budget's blocks stand in it too.
  *
- *     answers(question BLOB PRIMARY KEY, reason TEXT, answer TEXT, tokens_in, tokens_out,
- *             cost_nano, attempts, at_ms) WITHOUT ROWID
+ *     answers(question BLOB UNIQUE, reason TEXT, answer TEXT, tokens_in, tokens_out, cost_nano,
+ *             attempts, at_ms)
  *     notes(name TEXT PRIMARY KEY, text TEXT)     where a tail of the topic stands
  *     spent(period TEXT PRIMARY KEY, nano)        see budget.h
+ *
+ * Questions are hashes, so whatever is kept in their order lands on a page of its own. Therefore
+ * answers are appended, and only the small index changes anywhere: half the CPU of a table in the
+ * order of questions (format 1, which is written anew when it is opened), less the longer answers are.
  *
  * Threads: a connection belongs to one thread at a time. */
 #ifndef SLUICE_ENRICH_ANSWERS_FILE_H
@@ -14,7 +18,7 @@
 
 struct answers_file;
 
-/* Makes the file when it is missing. Errors: ERR_CONFIG (foreign or newer file), ERR_IO. */
+/* Makes the file when it is missing; one of format 1 is written anew, once. Errors: ERR_CONFIG (foreign or newer file), ERR_IO. */
 enum status answers_file_open(const char *path, bool sync_full, struct answers_file **ret,
                               struct error *err) MUST_CHECK;
 void answers_file_close(struct answers_file *f);

@@ -42,3 +42,35 @@ load answers_kill.bash
   [ "$(stat_of calls)" -le $((stored + 1)) ] # what was in flight
   [ "$stored" -lt 80 ]
 }
+
+@test "embedded answers: a file of the first format is written anew, once, and nothing in it is bought again" {
+  llm --delay 5
+  texts 300 300 | "$SLUICE" source --from - --quiet --partitions 2
+  "$SLUICE" enhance --drain --enricher openai --llm-url "$LLM" 2>first.log
+  [ "$(stat_of calls)" -eq 300 ]
+  sqlite3 sluice.db-answers 'SELECT * FROM answers ORDER BY question' >before
+  sqlite3 sluice.db-answers 'ALTER TABLE answers RENAME TO now;
+    CREATE TABLE answers(question BLOB PRIMARY KEY, reason TEXT, answer TEXT NOT NULL, tokens_in INTEGER NOT NULL,
+      tokens_out INTEGER NOT NULL, cost_nano INTEGER NOT NULL, attempts INTEGER NOT NULL, at_ms INTEGER NOT NULL)
+      WITHOUT ROWID;
+    INSERT INTO answers SELECT * FROM now; DROP TABLE now; PRAGMA user_version=1'
+  # two at once: one of them writes it anew, the other one waits
+  for i in 1 2; do
+    start "$SLUICE" enhance --drain --enricher openai --llm-url "$LLM" --group again$i --enhanced-topic again$i --instance i$i 2>again$i.log
+  done
+  wait "${PIDS[-1]}"
+  wait "${PIDS[-2]}"
+  [ "$(stat_of calls)" -eq 300 ]
+  [ "$(cat again1.log again2.log | grep -c '300 answers are written anew')" -eq 1 ]
+  sqlite3 sluice.db-answers 'SELECT * FROM answers ORDER BY question' | cmp - before
+  [ "$(sqlite3 sluice.db-answers 'PRAGMA user_version')" -eq 2 ]
+  for i in 1 2; do
+    values again$i | ids >out
+    exactly_once out 300
+  done
+  sqlite3 sluice.db-answers 'PRAGMA user_version=9'
+  run "$SLUICE" enhance --drain --enricher openai --llm-url "$LLM" --group later --enhanced-topic later
+  echo "$output"
+  [ "$status" -eq 78 ]
+  grep -q 'has format 9, this sluice knows 2' <<<"$output"
+}
