@@ -16,8 +16,7 @@ enum { APPLICATION_ID = 0x736c7561, VERSION = 2, BUSY_MS = 30000 };
     "tokens_in INTEGER NOT NULL, tokens_out INTEGER NOT NULL, cost_nano INTEGER NOT NULL, "        \
     "attempts INTEGER NOT NULL, at_ms INTEGER NOT NULL);"
 
-static const char schema[] =
-    ANSWERS
+static const char schema[] = ANSWERS
     "CREATE TABLE IF NOT EXISTS notes(name TEXT PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE IF NOT EXISTS spent(period TEXT PRIMARY KEY, nano INTEGER NOT NULL) WITHOUT "
     "ROWID;";
@@ -175,8 +174,9 @@ enum status answers_file_open(const char *path, bool sync_full, struct answers_f
     return st;
 }
 
-/* Keys are hashes, so each put lands on another page of the index: pages should stay in memory while they
- * are written again and again, and checkpoints should find many changes of a page as one. */
+/* Keys are hashes, so each put lands on another page of the index: pages should stay in memory
+ * while they are written again and again, and checkpoints should find many changes of a page as
+ * one. */
 enum status answers_file_make_room(struct answers_file *f, struct error *err)
 {
     return run(f, "PRAGMA cache_size=-16384; PRAGMA wal_autocheckpoint=4000", err);

@@ -8,7 +8,8 @@
  *
  * Questions are hashes, so whatever is kept in their order lands on a page of its own. Therefore
  * answers are appended, and only the small index changes anywhere: half the CPU of a table in the
- * order of questions (format 1, which is written anew when it is opened), less the longer answers are.
+ * order of questions (format 1, which is written anew when it is opened), less the longer answers
+ * are.
  *
  * Threads: a connection belongs to one thread at a time. */
 #ifndef SLUICE_ENRICH_ANSWERS_FILE_H
@@ -18,7 +19,8 @@
 
 struct answers_file;
 
-/* Makes the file when it is missing; one of format 1 is written anew, once. Errors: ERR_CONFIG (foreign or newer file), ERR_IO. */
+/* Makes the file when it is missing; one of format 1 is written anew, once. Errors: ERR_CONFIG
+ * (foreign or newer file), ERR_IO. */
 enum status answers_file_open(const char *path, bool sync_full, struct answers_file **ret,
                               struct error *err) MUST_CHECK;
 void answers_file_close(struct answers_file *f);

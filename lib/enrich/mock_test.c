@@ -158,7 +158,7 @@ static void there_is_room_for_as_many_as_may_soon_be_called(void **state)
     (void)state;
     enum { CALLS = 8, WAIT = 49 };
     static struct ask asks[CALLS + WAIT];
-    static char texts[CALLS + WAIT][16];
+    static char texts[CALLS + WAIT][32];
     struct enrich_options opt;
     struct engine *engine;
     struct loop *loop = loop_new();
