@@ -34,7 +34,7 @@ copy_of() { # INSTANCE
   [ "$(stat_of calls)" -eq 1400 ]
   grep -q "1400 records of topic '$SLUICE_ANSWERS_TOPIC' to read before anything is asked" two.log
   grep -q "read 1400 records" two.log
-  committed | ids >out
+  drained 1500 | ids >out
   exactly_once out 1500
   # both copies say the same
   [ "$(sqlite3 "$(copy_of one)" 'SELECT count(*) FROM answers')" -eq 1400 ]
@@ -58,7 +58,7 @@ copy_of() { # INSTANCE
   kill -9 "${PIDS[-1]}"
   enhance --drain --instance two 2>two.log
   [ "$(stat_of calls)" -eq 300 ]
-  committed | ids >out
+  drained 300 | ids >out
   exactly_once out 300
 }
 

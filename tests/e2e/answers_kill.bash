@@ -64,7 +64,7 @@ kills_on_kafka() {
   texts "$1" $distinct | "$SLUICE" source --from - --quiet --partitions 4
   kill_loop "$2" $distinct
   "$SLUICE" enhance --drain --enricher openai --llm-url "$LLM" --llm-concurrency 128 --instance one 2>>one.log
-  committed | ids >out
+  drained "$1" | ids >out
   races=$(($(records | wc -l) - $(records | sort -u | wc -l)))
   judge "$1" $distinct $races
   [ "$(records | sort -u | wc -l)" -eq $distinct ]

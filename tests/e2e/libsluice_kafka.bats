@@ -14,7 +14,7 @@ paid() { user --set enricher=openai --set "llm-url=$LLM" "$@"; }
   texts 300 250 | "$SLUICE" source --from - --quiet
   "$SLUICE" enhance --drain --enricher openai --llm-url "$LLM"
   [ "$(stat_of calls)" -eq 250 ]
-  committed | sort >theirs
+  drained 300 | sort >theirs
   texts 300 250 | paid --batch 300 | sort | cmp - theirs
   [ "$(stat_of calls)" -eq 250 ]
   posts 1 100 | paid --threads 4 --batch 10 >new
@@ -23,7 +23,7 @@ paid() { user --set enricher=openai --set "llm-url=$LLM" "$@"; }
   posts 1 100 | "$SLUICE" source --from - --quiet
   again 2
   "$SLUICE" enhance --drain --enricher openai --llm-url "$LLM" 2>enhance.log
-  [ "$(committed | wc -l)" -eq 400 ]
+  [ "$(drained 400 | wc -l)" -eq 400 ]
   [ "$(stat_of calls)" -eq 350 ]
 }
 

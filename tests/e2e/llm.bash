@@ -51,6 +51,18 @@ committed() {
   kcat -C -b "$SLUICE_TEST_KAFKA" -t "$SLUICE_ENHANCED_TOPIC" -o beginning -e -q -X isolation.level=read_committed
 }
 
+# drained N: the same after a drain, which has ended when its last commit was acknowledged: that one
+# is visible a moment later, when the coordinator has written its markers into the log.
+drained() {
+  local tries
+  for tries in $(seq 100); do
+    committed >drained.out
+    [ "$(wc -l <drained.out)" -ge "$1" ] && break
+    sleep 0.1
+  done
+  cat drained.out
+}
+
 # --- TLS ---
 
 # front NAME [OPTION...]: nghttpx with the certificate NAME.pem before the server of `llm`: it

@@ -33,7 +33,7 @@ load ../e2e/answers_kill.bash
     again $instance
     "$SLUICE" enhance --drain --enricher openai --llm-url "$LLM" --instance $instance 2>$instance.log
     [ "$(stat_of calls)" -eq 100000 ]
-    [ "$(committed | wc -l)" -eq 100000 ]
+    [ "$(drained 100000 | wc -l)" -eq 100000 ]
   done
   grep -q "read 100000 records" two.log
 }
