@@ -56,12 +56,12 @@ records() { # TOPIC: of all partitions
 }
 
 @test "retention runs by itself while posts flow" {
-  start "$SLUICE" enhance --retention-bytes 50kB 2>/dev/null
+  start "$SLUICE" enhance --retention-bytes 50kB 2>enhance.log
   start "$SLUICE" source --from generate --rate 2000 --quiet --retention-bytes 50kB
   shrunk() {
     [ "$(sqlite3 sluice.db "SELECT sum(start) FROM partitions WHERE topic = 'raw_posts'")" -gt 0 ]
   }
-  wait_for 60 shrunk
+  wait_for 60 shrunk || { cat enhance.log; "$SLUICE" topics; return 1; }
 }
 
 @test "the write-ahead log stays small while posts flow and a reader stands still" {
