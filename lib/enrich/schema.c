@@ -252,6 +252,25 @@ static enum status read_keyword(struct reading *r, const char *name, const json_
     return st;
 }
 
+/* For schema_pass: which properties are required, and whether there is anything that it leaves to
+ * schema_check. */
+static void note_plain(struct schema_node *node)
+{
+    bool plain = !node->never && !node->unique && node->constant == NULL && node->regex == NULL &&
+                 node->property_count <= 64;
+    for (size_t i = 0; plain && i < json_array_size(node->one_of); i++)
+        plain = json_is_string(json_array_get(node->one_of, i));
+    for (size_t i = 0; plain && i < json_array_size(node->required); i++) {
+        const char *name = json_string_value(json_array_get(node->required, i));
+        size_t k = 0;
+        while (k < node->property_count && strcmp(node->properties[k].name, name) != 0)
+            k++;
+        plain = k < node->property_count;
+        node->must |= plain ? (uint64_t)1 << k : 0;
+    }
+    node->plain = plain;
+}
+
 /* What was read before an error hangs in *ret already, for schema_free. */
 static enum status read_node(struct reading *r, const json_t *value, struct schema_node **ret)
 {
@@ -274,6 +293,7 @@ static enum status read_node(struct reading *r, const json_t *value, struct sche
             break;
     }
     r->depth--;
+    note_plain(node);
     return st;
 }
 

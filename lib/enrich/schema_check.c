@@ -165,7 +165,7 @@ static enum status check_number(const struct check *c, const struct schema_node 
     return ST_OK;
 }
 
-static size_t count_code_points(struct span s)
+size_t schema_count_characters(struct span s)
 {
     size_t n = 0;
     for (size_t i = 0; i < s.n; i++)
@@ -188,7 +188,7 @@ static enum status check_string(const struct check *c, const struct schema_node 
 {
     struct span s = span_make(json_string_value(value), json_string_length(value));
     if (node->min_length > 0 || node->max_length < SIZE_MAX) {
-        size_t n = count_code_points(s);
+        size_t n = schema_count_characters(s);
         if (n < node->min_length)
             return refuse(c, at, "has %zu characters, must have at least %zu", n, node->min_length);
         if (n > node->max_length)

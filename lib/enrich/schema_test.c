@@ -10,6 +10,7 @@
 #include "lib/base/buf.h"
 #include "lib/base/mem.h"
 #include "lib/enrich/schema.h"
+#include "lib/json/tree.h"
 
 #define COUNT(a) (sizeof(a) / sizeof *(a))
 
@@ -22,6 +23,29 @@ static struct schema *opened(const char *text)
     return schema;
 }
 
+/* What the quick way lets through is what the long one accepts, and comes out as it would there.
+ * Result: whether it let it through. */
+static bool quick_agrees(const struct schema *schema, struct span text)
+{
+    struct buf quick = {0}, long_way = {0};
+    struct error err;
+    bool passes = schema_pass(schema, text, &quick);
+    if (passes) {
+        json_t *value = json_loadb(text.p, text.n, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, NULL);
+        if (value == NULL || schema_check(schema, value, &err) != ST_OK)
+            fail_msg("%.*s passed", (int)text.n, text.p);
+        json_tree_write(value, &long_way);
+        assert_string_equal(buf_str(&quick), buf_str(&long_way));
+        json_decref(value);
+    } else {
+        assert_int_equal(quick.n, 0);
+        assert_false(quick.full);
+    }
+    buf_fini(&quick);
+    buf_fini(&long_way);
+    return passes;
+}
+
 /* why NULL: it fits; else a part of the message. */
 static void checked(const struct schema *schema, const char *text, const char *why)
 {
@@ -30,6 +54,7 @@ static void checked(const struct schema *schema, const char *text, const char *w
     assert_non_null(value);
     enum status st = schema_check(schema, value, &err);
     json_decref(value);
+    quick_agrees(schema, span_of(text));
     if (why == NULL && st != ST_OK)
         fail_msg("%s: %s", text, err.text);
     if (why == NULL)
@@ -204,6 +229,105 @@ static void patterns_are_posix_with_the_usual_escapes(void **state)
     }
 }
 
+/* --- the quick way --- */
+
+static const char rich[] =
+    "{\"type\":\"object\",\"properties\":{\"topics\":{\"type\":\"array\",\"items\":{\"type\":"
+    "\"string\",\"minLength\":1,\"maxLength\":3},\"maxItems\":3},\"mood\":{\"enum\":[\"good\","
+    "\"b\\u00e4d\"]},\"score\":{\"type\":\"number\",\"minimum\":-1,\"exclusiveMaximum\":1.5},\"n\":"
+    "{\"type\":[\"integer\",\"null\"],\"maximum\":99},\"any\":true,\"at\":{\"type\":\"object\","
+    "\"properties\":{\"x\":{},\"y\":{\"type\":\"boolean\"}},\"required\":[\"y\"],"
+    "\"minProperties\":1}},\"required\":[\"mood\"],\"additionalProperties\":false}";
+
+static void plain_answers_pass_at_once(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {
+        "{\"mood\":\"good\"}",
+        " { \"topics\" : [ \"a\" , \"bcd\" ] ,\n\t\"mood\" : \"good\" }\r\n",
+        "{\"mood\":\"b\xc3\xa4"
+        "d\",\"topics\":[]}",
+        "{\"mood\":\"good\",\"score\":0.87}",
+        "{\"mood\":\"good\",\"score\":-1}",
+        "{\"mood\":\"good\",\"score\":-0.0001,\"n\":null}",
+        "{\"n\":-42,\"mood\":\"good\",\"any\":[[],[1.5,true,null,\"\xf0\x9f\x98\x80\"]]}",
+        "{\"mood\":\"good\",\"at\":{\"y\":false,\"x\":\"z\"}}",
+    };
+    struct schema *schema = opened(rich);
+    for (size_t i = 0; i < COUNT(texts); i++)
+        if (!quick_agrees(schema, span_of(texts[i])))
+            fail_msg("%s did not pass", texts[i]);
+    schema_free(schema);
+}
+
+/* Pieces of answers, put together at random: most are nearly right. */
+static void what_passes_at_random_is_right(void **state)
+{
+    (void)state;
+    static const char *const pieces[] = {"{",
+                                         "}",
+                                         "[",
+                                         "]",
+                                         ",",
+                                         ":",
+                                         "\"mood\":\"good\"",
+                                         "\"mood\":",
+                                         "\"topics\":[",
+                                         "\"good\"",
+                                         "\"bad\"",
+                                         "\"b\xc3\xa4"
+                                         "d\"",
+                                         "\"score\":",
+                                         "\"n\":",
+                                         "\"any\":",
+                                         "\"at\":{\"y\":true}",
+                                         "\"at\":{\"x\":",
+                                         "\"q\":1",
+                                         "true",
+                                         "null",
+                                         "\"\"",
+                                         "\"\\u0061\"",
+                                         "0",
+                                         "-0",
+                                         "1",
+                                         "1.0",
+                                         "1.5",
+                                         "0.10",
+                                         "-1.25",
+                                         "1e2",
+                                         "99",
+                                         "100",
+                                         "0.00001",
+                                         "1.00000000000001",
+                                         "123456789012345678",
+                                         " ",
+                                         "\n",
+                                         "\xff",
+                                         "\x01"};
+    static const char *const starts[] = {
+        "{\"mood\":\"good\",", "{", "{\"mood\":\"good\",\"any\":[",
+        "{\"mood\":\"good\",\"score\":", "{\"mood\":\"good\",\"n\":"};
+    uint64_t random = 7;
+    int passed = 0;
+    struct schema *schema = opened(rich);
+    for (int i = 0; i < 300000; i++) {
+        struct buf text = {0};
+        random = random * 6364136223846793005u + 1442695040888963407u;
+        uint64_t r = random >> 20;
+        buf_add_str(&text, starts[r % COUNT(starts)]);
+        for (int k = 0; k < 1 + (int)(r >> 8) % 4; k++) {
+            random = random * 6364136223846793005u + 1442695040888963407u;
+            buf_add_str(&text, pieces[(random >> 33) % COUNT(pieces)]);
+        }
+        static const char *const ends[] = {"}", "]}", "", "}}"};
+        buf_add_str(&text, ends[(random >> 13) % COUNT(ends)]);
+        passed += quick_agrees(schema, buf_span(&text));
+        buf_fini(&text);
+    }
+    assert_in_range(passed, 1000, 299999);
+    schema_free(schema);
+}
+
 static void bad(const char *text, const char *why)
 {
     struct schema *schema = (void *)&schema, *before = schema;
@@ -305,6 +429,8 @@ int main(void)
         cmocka_unit_test(lengths_count_characters_and_not_bytes),
         cmocka_unit_test(patterns_are_posix_with_the_usual_escapes),
         cmocka_unit_test(patterns_that_posix_cannot_say_are_refused),
+        cmocka_unit_test(plain_answers_pass_at_once),
+        cmocka_unit_test(what_passes_at_random_is_right),
         cmocka_unit_test(schemas_that_are_none_are_refused_with_the_place),
         cmocka_unit_test(annotations_are_passed_over),
         cmocka_unit_test(depth_is_bounded),

@@ -7,6 +7,7 @@
 #include <locale.h>
 #include <regex.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "lib/base/buf.h"
 
@@ -44,6 +45,9 @@ struct schema_node {
     const json_t *minimum, *maximum, *above, *below; /* the last two are exclusive */
     const char *pattern;                             /* as written */
     regex_t *regex;
+
+    bool plain;    /* schema_pass knows all that is asked here */
+    uint64_t must; /* then: bit i: properties[i] is required */
 };
 
 struct schema {
@@ -51,6 +55,9 @@ struct schema {
     struct schema_node *top;
     locale_t utf8; /* in which patterns are read and run; 0: none there, bytes then */
 };
+
+/* What minLength and maxLength count. */
+size_t schema_count_characters(struct span s);
 
 /* Appends the pattern in POSIX's dialect. NULL, or what cannot be translated. */
 const char *schema_pattern_translate(const char *pattern, struct buf *out);

@@ -1,5 +1,5 @@
 /* The strict reader of RFC 8259 beneath post.h: walks over one JSON text and says where and why it
- * is none. Private to lib/json. A struct scan belongs to one thread.
+ * is none. Used within lib/json, and by schema_pass. A struct scan belongs to one thread.
  *
  * All functions take the place to read at and return the place behind what they read, or NULL
  * after scan_fail. Nesting is a stack of bits, one per open container: no recursion, no heap. */
