@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <sys/utsname.h>
 
+#include "cli/allocator.h"
 #include "cli/command.h"
 #include "lib/metrics/http.h"
 
@@ -183,6 +184,7 @@ static enum status run_version(struct app *app, struct error *err)
     printf("sluice %s\n", SLUICE_VERSION);
     broker_print_versions(stdout);
     printf("jansson %s\n", JANSSON_VERSION);
+    allocator_print_version(stdout);
     if (uname(&u) == 0)
         printf("%s %s %s\n", u.sysname, u.release, u.machine);
     return ST_OK;

@@ -29,6 +29,7 @@ SQLite            | pc sqlite3 >= 3.40   | libsqlite3-dev          | sqlite-deve
 libyaml           | pc yaml-0.1          | libyaml-dev             | libyaml-devel       | yaml-dev          | libyaml
 Jansson           | pc jansson >= 2.14   | libjansson-dev          | jansson-devel       | jansson-dev       | jansson
 libmicrohttpd     | pc libmicrohttpd     | libmicrohttpd-dev       | libmicrohttpd-devel | libmicrohttpd-dev | libmicrohttpd
+jemalloc          | pc jemalloc >= 5.0   | libjemalloc-dev         | jemalloc-devel      | jemalloc-dev      | jemalloc
 OpenSSL           | pc libcrypto         | libssl-dev              | openssl-devel       | openssl-dev       | openssl
 CA certificates   | certs                | ca-certificates         | ca-certificates     | ca-certificates   | ca-certificates
 '

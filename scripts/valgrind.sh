@@ -14,7 +14,7 @@ memcheck() {
 
 run_under() {
     valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite \
-        --trace-children=no "$@"
+        --soname-synonyms=somalloc='libjemalloc*' --trace-children=no "$@"
 }
 
 while IFS= read -r program; do

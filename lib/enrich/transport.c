@@ -27,14 +27,13 @@
 #include "lib/base/clock.h"
 #include "lib/base/mem.h"
 #include "lib/enrich/address.h"
-#include "lib/enrich/curl_memory.h"
 #include "lib/enrich/curl_words.h"
 #include "lib/enrich/http_headers.h"
 #include "lib/enrich/limits.h"
 
-/* Of each call in flight: the usual reply fits, and thousands of them stay small. libcurl takes and
- * frees a block of one byte more for each call, which curl_memory.c keeps. */
-enum { READ_BYTES = CURL_MEMORY_KEPT - 1 };
+/* Of each call in flight: the usual reply fits, and thousands of them stay small. libcurl allocates
+ * one byte more for each call: so it is a size that allocators have at hand. */
+enum { READ_BYTES = 4095 };
 
 /* STREAMS: more would be cheaper, but all that are in flight are lost with their connection, and
  * may have been paid for. STREAMS_LEAST: what any server may be expected to take. */
@@ -543,7 +542,7 @@ void transport_cancel(struct transport *t, struct http_call *call)
 struct transport *transport_open(const struct transport_options *opt, struct loop *loop)
 {
     struct transport *t = mem_zalloc(sizeof *t);
-    curl_memory_set_up();
+    curl_global_init(CURL_GLOBAL_DEFAULT); /* thread-safe since 7.84 */
     t->opt = *opt;
     t->loop = loop;
     t->ca_file = mem_strdup(opt->ca_file);
@@ -582,5 +581,4 @@ void transport_close(struct transport *t)
         explicit_bzero(t->proxy_login, strlen(t->proxy_login));
     mem_free(t->proxy_login);
     mem_free(t);
-    curl_memory_drop();
 }

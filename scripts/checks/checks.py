@@ -25,6 +25,7 @@ HOMES = {
                   "lib/enrich/lookup_sqlite.c"],
     "uv.h": ["lib/base/loop.c"],
     "yaml.h": ["lib/config/"],
+    "jemalloc/jemalloc.h": ["cli/allocator.c"],
     "jansson.h": ["lib/config/", "lib/json/", "lib/enrich/", "cli/small.c"],
     "microhttpd.h": ["lib/metrics/http.c"],
     "curl/": ["lib/enrich/"],
