@@ -165,12 +165,12 @@ static enum status open_writer(struct enhance *e, struct error *err)
 /* Calls that are paid for take far longer than a commit, which costs as much as twenty of them. */
 static void set_commit_interval(struct enhance *e)
 {
-    static const int paid_ms[] = {10, 30, 100}, paid_at_once_ms[] = {5, 5, 5};
+    static const int paid_ms[PACES] = {10, 30, 100, 250}, paid_at_once_ms[PACES] = {5, 5, 5, 5};
     int64_t usual_ms = broker_commit_interval_ms(e->w.env->broker);
     bool said = e->w.env->broker_opt->commit_interval_ms > 0;
     bool paid = !said && enricher_is_paid(e->enricher);
     const int *paid_for = usual_ms > 0 ? paid_ms : paid_at_once_ms;
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < PACES; i++)
         e->commit_interval_ns[i] = (paid ? paid_for[i] : usual_ms) * 1000000;
 }
 

@@ -17,6 +17,9 @@
 enum { OUT_ENHANCED, OUT_DEAD };
 enum { TAKE_MAX = 256 };
 
+/* How many answers come: each has its time between commits. BACKLOG: and many more posts wait. */
+enum pace { PACE_USUAL, PACE_MANY, PACE_FLOOD, PACE_BACKLOG, PACES };
+
 struct enhance {
     struct worker w; /* first: the stage hands this out */
     const struct enhance_options *opt;
@@ -43,12 +46,12 @@ struct enhance {
     bool revoking;             /* an answer is owed to the reader */
     bool given_up;             /* the time for asks of leaving partitions is over */
     size_t batch_records;
-    size_t answered;               /* since the last commit was handed over */
-    int64_t batch_since_ns;        /* its first output was there; 0: none yet */
-    bool patient;                  /* outputs wait for the commit before they are sent */
-    int64_t commit_interval_ns[3]; /* as usual; many answers came since the last; a flood of them */
-    struct backoff retry;          /* after aborts */
-    int64_t retry_at_ns;           /* no commit before; 0: at any time */
+    size_t answered;        /* since the last commit was handed over */
+    int64_t batch_since_ns; /* its first output was there; 0: none yet */
+    bool patient;           /* outputs wait for the commit before they are sent */
+    int64_t commit_interval_ns[PACES];
+    struct backoff retry; /* after aborts */
+    int64_t retry_at_ns;  /* no commit before; 0: at any time */
     struct counter *in, *enhanced, *commits, *aborts, *abandoned;
     struct counter *dead[REASON_COUNT]; /* made at the first letter of that reason */
     struct gauge *in_flight, **lag;
