@@ -27,8 +27,9 @@ char *mem_printf(const char *fmt, ...)
  * and aborts. Set before threads start. */
 void mem_on_exhausted(void (*fn)(const char *what));
 
-/* Once, before the first thread: heaps grow and shrink in larger steps. By default glibc changes a
- * worker's heap by an mprotect for every call to an endpoint and back. */
+/* Once, before the first thread: heaps of glibc, where it is the allocator, grow and shrink in
+ * larger steps. By default it changes a worker's heap by an mprotect for every call to an endpoint
+ * and back. */
 void mem_set_up(void);
 
 /* The same end for another resource of the machine that ran out (threads, descriptors of the event

@@ -57,7 +57,7 @@ static const struct option rows[] = {
      ROW(commit_interval_ms, DURATION),
      .help = "wait at most so long for more outputs before a commit; 0: what suits the broker "
              "(embedded: commit as soon as the last one has ended; Kafka: 3 ms) and the enricher "
-             "(paid: embedded 5 ms, Kafka 10 to 100 ms)"},
+             "(paid: embedded 5 ms, Kafka 10 to 250 ms)"},
     {.key = "commit.records",
      .arg = "N",
      .fallback = "5000",
