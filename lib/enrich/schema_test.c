@@ -245,8 +245,7 @@ static void plain_answers_pass_at_once(void **state)
     static const char *const texts[] = {
         "{\"mood\":\"good\"}",
         " { \"topics\" : [ \"a\" , \"bcd\" ] ,\n\t\"mood\" : \"good\" }\r\n",
-        "{\"mood\":\"b\xc3\xa4"
-        "d\",\"topics\":[]}",
+        "{\"mood\":\"b\303\244d\",\"topics\":[]}",
         "{\"mood\":\"good\",\"score\":0.87}",
         "{\"mood\":\"good\",\"score\":-1}",
         "{\"mood\":\"good\",\"score\":-0.0001,\"n\":null}",
@@ -275,8 +274,7 @@ static void what_passes_at_random_is_right(void **state)
                                          "\"topics\":[",
                                          "\"good\"",
                                          "\"bad\"",
-                                         "\"b\xc3\xa4"
-                                         "d\"",
+                                         "\"b\303\244d\"",
                                          "\"score\":",
                                          "\"n\":",
                                          "\"any\":",
