@@ -49,5 +49,6 @@ END
   for library in libc6 librdkafka1 libsqlite3-0 libuv1 libmicrohttpd12; do
     [[ $depends == *$library* ]]
   done
+  depends=${depends//libgcc-s1/} # the run-time part, which libc6 needs as well
   [[ $depends != *-dev* && $depends != *gcc* ]]
 }
