@@ -256,6 +256,7 @@ static void plain_answers_pass_at_once(void **state)
     for (size_t i = 0; i < COUNT(texts); i++)
         if (!quick_agrees(schema, span_of(texts[i])))
             fail_msg("%s did not pass", texts[i]);
+    assert_false(quick_agrees(schema, span_of("")));
     schema_free(schema);
 }
 

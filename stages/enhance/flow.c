@@ -18,9 +18,7 @@
 #include "lib/base/point.h"
 #include "stages/enhance/worker.h"
 
-enum { TAKE_ROUNDS = 8 };        /* so many polls before outputs get their turn again */
-enum { MANY = 64, FLOOD = 192 }; /* answers since the last commit: the next one may wait for more */
-enum { BACKLOG = 10 };           /* so many times those wait in the topic: longer still */
+enum { TAKE_ROUNDS = 8 }; /* so many polls before outputs get their turn again */
 
 void enhance_schedule(struct enhance *e)
 {
@@ -227,27 +225,16 @@ static bool backs_off(struct enhance *e)
     return true;
 }
 
-/* Whether posts wait so long for their turn that a later commit is hardly seen. */
-static bool has_backlog(const struct enhance *e)
+/* Posts that were not taken yet, as far as known. */
+static int64_t waiting(const struct enhance *e)
 {
-    int64_t waiting = 0;
+    int64_t n = 0;
     for (int32_t i = 0; i < e->win_count; i++) {
         int64_t left =
             e->wins[i] == NULL ? 0 : reader_end(e->reader, i) - reader_position(e->reader, i);
-        waiting += left > 0 ? left : 0;
+        n += left > 0 ? left : 0;
     }
-    return waiting > BACKLOG * (int64_t)e->answered;
-}
-
-/* How much is going on: which of the intervals holds. */
-static enum pace pace_of(const struct enhance *e, int64_t waited_ns)
-{
-    if (e->answered < MANY)
-        return PACE_USUAL;
-    if (e->answered < FLOOD)
-        return PACE_MANY;
-    bool late = e->patient && waited_ns >= e->commit_interval_ns[PACE_FLOOD];
-    return late && has_backlog(e) ? PACE_BACKLOG : PACE_FLOOD;
+    return n;
 }
 
 static bool is_due(struct enhance *e)
@@ -256,8 +243,8 @@ static bool is_due(struct enhance *e)
     if (e->batch_records >= enough || (e->patient && e->answered >= enough) || e->stopping ||
         e->revoking)
         return true;
-    int64_t waited_ns = clock_mono_ns() - e->batch_since_ns;
-    int64_t left_ns = e->commit_interval_ns[pace_of(e, waited_ns)] - waited_ns;
+    enum pace pace = pace_of(e->answered, e->patient ? waiting(e) : 0);
+    int64_t left_ns = e->batch_since_ns + e->commit_interval_ns[pace] - clock_mono_ns();
     if (left_ns <= 0)
         return true;
     loop_timer_start(e->commit_timer, (left_ns + 999999) / 1000000);

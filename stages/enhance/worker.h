@@ -11,14 +11,12 @@
 #include "lib/base/backoff.h"
 #include "stages/enhance/enhance.h"
 #include "stages/enhance/output.h"
+#include "stages/enhance/pace.h"
 #include "stages/enhance/spending.h"
 #include "stages/enhance/window.h"
 
 enum { OUT_ENHANCED, OUT_DEAD };
 enum { TAKE_MAX = 256 };
-
-/* How many answers come: each has its time between commits. BACKLOG: and many more posts wait. */
-enum pace { PACE_USUAL, PACE_MANY, PACE_FLOOD, PACE_BACKLOG, PACES };
 
 struct enhance {
     struct worker w; /* first: the stage hands this out */

@@ -43,8 +43,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct error err = {0};
     enum status st = schema_open(text, "--llm-schema FILE", &schema, &err);
     MUST(st == ST_OK || (err.kind == ERR_CONFIG && err.text[0] != '\0'));
-    if (st == ST_OK)
-        check(schema, value), check_pass(schema, value);
+    if (st == ST_OK) {
+        check(schema, value);
+        check_pass(schema, value);
+    }
     schema_free(schema);
     mem_free((char *)input.p);
     return 0;
